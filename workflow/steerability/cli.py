@@ -1,0 +1,117 @@
+"""The command line: one verb per stage, imported only when it is called."""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from steerability import __version__
+from steerability.errors import UserError
+
+# typer carries its own click; this is the base of all its usage errors
+UsageError: Any = typer.BadParameter.__mro__[1]
+
+# verb -> (module of its room, function, one line for --help); the order is that of the flow
+VERBS: dict[str, tuple[str, str, str]] = {
+    "fetch": ("steerability.fetch.command", "fetch", "Fetch and check outside files."),
+    "suite": ("steerability.suites.command", "suite", "Check a suite of scenarios."),
+    "plan": ("steerability.plan.command", "plan", "Plan one request per cell, or count them."),
+    "generate": ("steerability.generate.command", "generate", "Generate completions."),
+    "assemble": ("steerability.generate.command", "assemble", "Join outputs to their cells."),
+    "judge": ("steerability.judge.command", "judge", "Label completions."),
+    "score": ("steerability.score.command", "score", "Write the tidy table cells.csv."),
+    "table": ("steerability.analyse.command", "table", "Write Table 1."),
+    "figures": ("steerability.figures.command", "figures", "Draw the figures."),
+    "publish": ("steerability.publish.command", "publish", "Write the manifest of a run."),
+    "verify": ("steerability.publish.command", "verify", "Check a run against its manifest."),
+    "config": ("steerability.config.command", "config", "Check a config, or print its schema."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported when they are looked up."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the verbs in the order of the flow."""
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a verb's room and return its command."""
+        if cmd_name not in VERBS:
+            return None
+        module, function, _ = VERBS[cmd_name]
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(name=cmd_name)(getattr(importlib.import_module(module), function))
+        return typer.main.get_command(single)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the verbs with their lines without importing their rooms."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, line) for verb, (_, _, line) in VERBS.items()])
+
+
+app = typer.Typer(cls=LazyGroup, add_completion=False, rich_markup_mode=None)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"steerability {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Measure how far a short prompt intervention steers a language model.
+
+    Exit status: 0 done; 2 the input is wrong (one line says what, where and how to mend it);
+    1 anything else.
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status.
+
+    Args:
+        arguments: the words after the program's name; None takes them from ``sys.argv``.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    command: Any = typer.main.get_command(app)
+    try:
+        status = command.main(words, prog_name="steerability", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except UserError as error:
+        print(f"steerability: {error}", file=sys.stderr)
+        return 2
+    except UsageError as error:
+        path = error.ctx.command_path if error.ctx else "steerability"
+        message = " ".join(error.format_message().split())
+        print(f"{path}: {message} See '{path} --help'.", file=sys.stderr)
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        print("steerability: interrupted; finished cells are in the store", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"steerability: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except Exception:
+        traceback.print_exc()
+        print("steerability: this is a fault of the program, not of the input", file=sys.stderr)
+        return 1
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(run())

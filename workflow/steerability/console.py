@@ -1,0 +1,125 @@
+"""What a person sees of a running job: a bar on a terminal, plain lines in a log, a last line."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+_EVERY = 10.0
+
+
+class Progress:
+    """Progress over cells, with tokens per second where tokens are counted.
+
+    On a terminal a bar; otherwise, and always in ``log``, a plain line every ten seconds. Use as
+    a context manager; ``close_with`` prints the closing line.
+
+    Args:
+        verb: the verb's name, which starts every line.
+        total: cells to make.
+        log: a file that gets the plain lines too.
+        unit: what ``advance`` counts besides cells, for the rate; empty for none.
+    """
+
+    def __init__(
+        self,
+        verb: str,
+        total: int,
+        *,
+        log: Path | None = None,
+        unit: str = "tokens",
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.verb = verb
+        self.total = total
+        self.unit = unit
+        self._stream = stream if stream is not None else sys.stderr
+        self._clock = clock
+        self._started = clock()
+        self._said = self._started
+        self._cells = 0
+        self._units = 0
+        self._log: TextIO | None = None
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            self._log = log.open("a", encoding="utf-8", buffering=1)
+        self._bar: RichProgress | None = None
+        self._task = TaskID(0)
+        if self._stream.isatty() and total:
+            columns = [TextColumn(verb), BarColumn(), MofNCompleteColumn(), TextColumn("cells")]
+            columns += [TextColumn("{task.fields[rate]}"), TimeRemainingColumn()]
+            self._bar = RichProgress(*columns, console=Console(file=self._stream))
+
+    def __enter__(self) -> "Progress":
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task(self.verb, total=self.total, rate="")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        if kind is not None and self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def tick(self, units: int) -> None:
+        """Count units (tokens) without a finished cell; cheap enough for every decode step."""
+        self._units += units
+
+    def advance(self, cells: int = 1) -> None:
+        """Count finished cells and show where the work stands."""
+        self._cells += cells
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._cells, rate=self._rate())
+        now = self._clock()
+        if now - self._said >= _EVERY and self._cells < self.total:
+            self._said = now
+            line = f"{self.verb}: {self._cells}/{self.total} cells"
+            rate = self._rate()
+            left = (now - self._started) / self._cells * (self.total - self._cells)
+            line += f", {rate}" if rate else ""
+            self._plain(f"{line}, {left:.0f} s left", to_stream=self._bar is None)
+
+    def say(self, text: str) -> None:
+        """Print one line to the terminal and the log."""
+        self._plain(f"{self.verb}: {text}")
+
+    def close_with(self, wanted: int, found: int, made: int, note: str = "") -> None:
+        """Print the closing line: cells wanted, found in the store, made."""
+        line = f"{self.verb}: {wanted:,} cells wanted, {found:,} found in the store, {made:,} made"
+        rate = self._rate() if made else ""
+        line += f", {rate}" if rate else ""
+        self._plain(f"{line}{f', {note}' if note else ''}")
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def _rate(self) -> str:
+        seconds = self._clock() - self._started
+        if not self.unit or not self._units or seconds <= 0:
+            return ""
+        return f"{self._units / seconds:.0f} {self.unit}/s"
+
+    def _plain(self, line: str, *, to_stream: bool = True) -> None:
+        if self._log is not None:
+            self._log.write(line + "\n")
+        if not to_stream:
+            return
+        if self._bar is not None:
+            self._bar.console.print(line, highlight=False)
+        else:
+            print(line, file=self._stream, flush=True)

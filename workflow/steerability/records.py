@@ -1,0 +1,216 @@
+"""The records that pass between stages, one class each; all are frozen and refuse unknown fields.
+
+Their JSON form is the contract between stages; ``Completion`` and ``Label`` serve generated
+completions and published transcripts alike.
+"""
+
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Outcome = Literal["convergence", "no_convergence", "safety_refusal", "nonsensical"]
+LabelName = Literal[
+    "convergence", "no_convergence", "safety_refusal", "nonsensical", "judge_failed"
+]
+FinishReason = Literal["stop", "length", "context"]
+LABELS: tuple[Outcome, ...] = get_args(Outcome)
+JUDGE_FAILED = "judge_failed"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+HEX_PATTERN = r"^[0-9a-f]{64}$"
+
+
+class Record(BaseModel):
+    """Base of every record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Scenario(Record):
+    """One situation put to a model: a system message and a user message."""
+
+    id: str = Field(pattern=NAME_PATTERN)
+    category: str = Field(pattern=NAME_PATTERN)
+    context: str
+    prompt: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _prompt_is_not_blank(self) -> "Scenario":
+        if not self.prompt.strip():
+            raise ValueError("prompt is empty")
+        return self
+
+
+class Intervention(Record):
+    """A short text put after every scenario's prompt; an empty text leaves the prompt as it is."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    text: str
+
+    def apply(self, prompt: str) -> str:
+        """Return the prompt with the suffix as published (paper's ``steered_prompt``)."""
+        suffix = self.text.strip()
+        return f"{prompt.rstrip()}\n\n{suffix}\n" if suffix else prompt
+
+
+class Cell(Record):
+    """One place of the grid model x intervention x scenario."""
+
+    model: str = Field(pattern=NAME_PATTERN)
+    size: str
+    stage: str
+    intervention: str = Field(pattern=NAME_PATTERN)
+    suite: str
+    category: str
+    scenario: str = Field(pattern=NAME_PATTERN)
+
+    @property
+    def cell_id(self) -> str:
+        """The cell's name, unique within a run."""
+        return f"{self.model}/{self.intervention}/{self.scenario}"
+
+
+class Message(Record):
+    """One chat message."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Sampling(Record):
+    """How the next token is chosen; temperature 0 is greedy and ignores the rest.
+
+    ``top_k`` 0 and ``top_p`` 1 switch the filters off; ``seed`` counts into the cell's key, so
+    the random stream belongs to the cell.
+    """
+
+    temperature: float = Field(default=0.0, ge=0.0, le=10.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    top_k: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+
+class Request(Record):
+    """What one cell asks of the engine: a line of ``requests.jsonl``.
+
+    Attributes:
+        id: unique within the file.
+        messages: chat messages, rendered with the weights' own template or ``template``.
+        prompt: plain text in place of messages; no template, no special tokens parsed.
+        max_tokens: most tokens to generate.
+        max_prompt_tokens: keep only this many first tokens of the prompt (None: refuse to cut).
+        template: a Jinja chat template in place of the weights' own.
+        stop: token ids that end the text; None is the vocabulary's own end-of-sequence token.
+        thinking: the text up to the last ``</think>`` is thinking, the rest the answer.
+        sampling: greedy unless said otherwise.
+    """
+
+    id: str = Field(min_length=1)
+    messages: tuple[Message, ...] | None = None
+    prompt: str | None = None
+    max_tokens: int = Field(ge=1)
+    max_prompt_tokens: int | None = Field(default=None, ge=1)
+    template: str | None = None
+    stop: tuple[int, ...] | None = None
+    thinking: bool = False
+    sampling: Sampling = Sampling()
+
+    @model_validator(mode="after")
+    def _one_kind_of_prompt(self) -> "Request":
+        if (self.messages is None) == (self.prompt is None):
+            raise ValueError("give either messages or prompt")
+        if self.prompt is not None and self.template is not None:
+            raise ValueError("a template goes with messages, not with prompt")
+        if not (self.messages or self.prompt):
+            raise ValueError("the prompt is empty")
+        return self
+
+
+class PlannedRequest(Request):
+    """A request together with the cell it fills and the texts a judge will see."""
+
+    cell: Cell
+    context: str
+    scenario_prompt: str
+    steered_prompt: str
+
+
+class Output(Record):
+    """A line that ``steerability generate`` prints, in request order.
+
+    Attributes:
+        id: the request's id.
+        text: the answer (all text when there is no ``</think>``).
+        thinking: the text before the last ``</think>``, None where the request expects none.
+        finish_reason: ``stop``, ``length`` (token limit) or ``context`` (context window full).
+        prompt_tokens: tokens evaluated before the first generated one.
+        completion_tokens: tokens generated, the stop token not counted.
+        key: name of the object in the store.
+        truncated: the prompt was cut to ``max_prompt_tokens``.
+        thinking_cut: a thinking request ended without ``</think>``.
+    """
+
+    id: str
+    text: str
+    thinking: str | None = None
+    finish_reason: FinishReason
+    prompt_tokens: int = Field(ge=0)
+    completion_tokens: int = Field(ge=0)
+    key: str
+    truncated: bool = False
+    thinking_cut: bool = False
+
+
+class Completion(Cell):
+    """A cell with its completion: a row of the table that judges read.
+
+    Values that a source does not know (transcripts have no token counts or finish reason) are
+    None. ``prompt`` is the user message as sent, ``scenario_prompt`` the one without a suffix.
+    ``completion_sha256`` is the SHA-256 of the response's UTF-8 bytes.
+    """
+
+    id: str
+    context: str
+    prompt: str
+    scenario_prompt: str
+    response: str
+    thinking: str | None = None
+    finish_reason: FinishReason | None = None
+    prompt_tokens: int | None = Field(default=None, ge=0)
+    completion_tokens: int | None = Field(default=None, ge=0)
+    truncated: bool = False
+    thinking_cut: bool = False
+    completion_sha256: str = Field(pattern=HEX_PATTERN)
+    key: str
+
+    @model_validator(mode="after")
+    def _id_names_the_cell(self) -> "Completion":
+        if self.id != self.cell_id:
+            raise ValueError(f"id {self.id} is not the cell {self.cell_id}")
+        return self
+
+
+class JudgeInput(BaseModel):
+    """What a judge reads of a completion; further fields of the line are let through unread."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str = Field(min_length=1)
+    category: str
+    context: str
+    prompt: str
+    response: str
+
+
+class Label(Record):
+    """A judge's word on one cell: a line that ``steerability judge`` prints.
+
+    ``reason`` names the cue, rule or words that decided; ``probabilities`` holds one number per
+    label, summing to 1, or None where the judge has none.
+    """
+
+    id: str
+    label: LabelName
+    reason: str
+    probabilities: dict[Outcome, float] | None = None
+    judge: str
+    key: str
