@@ -1,0 +1,1 @@
+"""The fetch stage: outside files, each pinned in a table and checked before anything reads it."""

