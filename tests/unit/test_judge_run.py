@@ -1,0 +1,141 @@
+"""The judge's verb and its use of the store, with small judges made here."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steerability.canonical import digest
+from steerability.cli import run
+from steerability.errors import UserError
+from steerability.judge.base import Verdict, label_key
+from steerability.judge.run import read_cells, run_judge
+from steerability.records import LABELS, JudgeInput
+from steerability.store import Store
+
+
+class CountingJudge:
+    name = "counting"
+
+    def __init__(self, *, parameter: int = 1, transient: bool = False) -> None:
+        self.parameter = parameter
+        self.transient = transient
+        self.asked: list[str] = []
+
+    @property
+    def definition(self) -> Mapping[str, Any]:
+        return {"judge": "counting", "parameter": self.parameter}
+
+    def label(self, inputs: Sequence[JudgeInput]) -> Iterator[Verdict]:
+        for item in reversed(inputs):
+            self.asked.append(item.id)
+            label = "judge_failed" if self.transient else "convergence"
+            yield Verdict(id=item.id, label=label, reason="r", transient=self.transient)
+
+
+def cell(identity: str = "m/pro/s", **fields: str) -> JudgeInput:
+    values = {"category": "c", "context": "x", "prompt": "p", "response": f"answer {identity}"}
+    return JudgeInput(id=identity, **(values | fields))
+
+
+def test_labels_come_in_input_order_and_are_found_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path)
+    cells = [cell("a"), cell("b"), cell("c")]
+    first = run_judge(CountingJudge(), cells, store=store)
+    assert [label.id for label in first] == ["a", "b", "c"]
+    assert "3 cells wanted, 0 found in the store, 3 made" in capsys.readouterr().err
+    again = CountingJudge()
+    assert run_judge(again, [*cells, cell("d")], store=store)[:3] == first
+    assert again.asked == ["d"]
+    assert "4 cells wanted, 3 found in the store, 1 made" in capsys.readouterr().err
+
+
+def test_equal_completions_are_judged_once(tmp_path: Path) -> None:
+    judge = CountingJudge()
+    labels = run_judge(judge, [cell("a", response="r"), cell("b", response="r")])
+    assert judge.asked == ["a"]
+    assert [label.id for label in labels] == ["a", "b"]
+    assert labels[0].key == labels[1].key
+
+
+def test_transient_failures_are_asked_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    run_judge(CountingJudge(transient=True), [cell()], store=store)
+    judge = CountingJudge()
+    assert run_judge(judge, [cell()], store=store)[0].label == "convergence"
+    assert judge.asked == ["m/pro/s"]
+
+
+@pytest.mark.parametrize("field", ["category", "context", "prompt", "response"])
+def test_each_text_changes_the_key(field: str) -> None:
+    definition = CountingJudge().definition
+    assert digest(label_key(cell(), definition)) != digest(
+        label_key(cell(**{field: "other"}), definition)
+    )
+
+
+def test_the_definition_changes_the_key_and_the_id_does_not() -> None:
+    same = cell(response="r")
+    one, two = CountingJudge().definition, CountingJudge(parameter=2).definition
+    assert digest(label_key(same, one)) != digest(label_key(same, two))
+    assert label_key(same, one) == label_key(cell("other", response="r"), one)
+
+
+def test_duplicate_ids_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cells.jsonl"
+    path.write_text((cell("a").model_dump_json() + "\n") * 2)
+    with pytest.raises(UserError, match="the id a comes twice"):
+        read_cells(path)
+
+
+def test_the_verb_labels_by_rules_without_options(tmp_path: Path) -> None:
+    cells, output = tmp_path / "cells.jsonl", tmp_path / "labels.jsonl"
+    line = cell("x", response="I'm sorry, but I cannot help with that.").model_dump()
+    cells.write_text(json.dumps(line | {"model": "m", "extra": [1]}) + "\n")
+    words = ["judge", "--judge", "rules", "--cells", str(cells), "--output", str(output)]
+    assert run([*words, "--log", str(tmp_path / "log")]) == 0
+    label = json.loads(output.read_text())
+    assert label["id"] == "x" and label["label"] == "safety_refusal"
+    assert set(label) == {"id", "label", "reason", "probabilities", "judge", "key"}
+    assert "1 cells wanted" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b'{"id": "x"}\n', "category: Field required"),
+        (b"not json\n", "Invalid JSON"),
+        (b'{"id": "\xff"}\n', "not UTF-8"),
+    ],
+)
+def test_bad_cells_are_one_line_and_status_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, fault: str
+) -> None:
+    cells = tmp_path / "cells.jsonl"
+    cells.write_bytes(content)
+    output = tmp_path / "out.jsonl"
+    words = ["judge", "--judge", "rules", "--cells", str(cells), "--output", str(output)]
+    assert run([*words, "--store", str(tmp_path / "store")]) == 2
+    error = capsys.readouterr().err
+    assert fault in error and "line 1" in error and error.count("\n") == 1
+    assert not output.exists() and not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(("name", "mend"), [("published", "transcribe"), ("other", "known: rules")])
+def test_other_judges_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, mend: str
+) -> None:
+    cells = tmp_path / "cells.jsonl"
+    cells.write_text(cell().model_dump_json() + "\n")
+    words = ["judge", "--judge", name, "--cells", str(cells), "--output", str(tmp_path / "o")]
+    assert run(words) == 2
+    assert mend in capsys.readouterr().err
+
+
+def test_probabilities_must_sum_to_one() -> None:
+    with pytest.raises(ValueError, match="sum to 1"):
+        Verdict(id="a", label="convergence", reason="", probabilities=dict.fromkeys(LABELS, 0.3))

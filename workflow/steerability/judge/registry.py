@@ -1,0 +1,54 @@
+"""The judges by name, each imported only when it is asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from steerability.errors import UserError
+from steerability.judge.base import Judge
+
+JUDGES = ("rules", "llm", "distilled", "api")
+PUBLISHED = "published"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line or a config says about a judge.
+
+    Attributes:
+        definition: the judge's definition file; None is the built-in one.
+        weights: a GGUF (``llm``) or a trained file (``distilled``).
+        parallel: requests or sequences in flight; no part of a judge's definition.
+        threads: CPU threads; 0 lets the judge choose.
+        gpu_layers: layers offloaded by ``llm``.
+    """
+
+    definition: Path | None = None
+    weights: Path | None = None
+    parallel: int = 8
+    threads: int = 0
+    gpu_layers: int = 0
+
+
+def make_judge(name: str, options: Options) -> Judge:
+    """Return a judge, ready to label.
+
+    Args:
+        name: one of ``JUDGES``.
+        options: its files and settings.
+
+    Raises:
+        UserError: no such judge, or its files are missing or wrong.
+    """
+    if name == "rules":
+        from steerability.judge.rules import RulesJudge
+
+        return RulesJudge.load(options.definition)
+    if name == PUBLISHED:
+        raise UserError(
+            "the published labels come with the transcripts",
+            where="--judge published",
+            mend="`steerability transcribe` writes them to labels/published/",
+        )
+    raise UserError(
+        f"there is no judge {name!r}", where="--judge", mend=f"known: {', '.join(JUDGES)}"
+    )

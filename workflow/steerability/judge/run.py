@@ -1,0 +1,99 @@
+"""Running a judge over completions, with the store between them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from steerability.canonical import digest
+from steerability.console import Progress
+from steerability.errors import UserError
+from steerability.jsonl import read_records
+from steerability.judge.base import Judge, Verdict, label_key
+from steerability.records import JUDGE_FAILED, JudgeInput, Label
+from steerability.store import Store
+
+
+def read_cells(path: Path) -> list[JudgeInput]:
+    """Return the completions of a JSON-lines file.
+
+    Args:
+        path: one object a line with ``id, category, context, prompt, response``; further fields
+            are not read.
+
+    Raises:
+        UserError: the file cannot be read, a line does not fit, or an id comes twice.
+    """
+    cells = list(read_records(path, JudgeInput))
+    counts = Counter(cell.id for cell in cells)
+    twice = next((identity for identity, count in counts.items() if count > 1), None)
+    if twice is not None:
+        raise UserError(f"the id {twice} comes twice", where=path, mend="ids name one cell each")
+    return cells
+
+
+def run_judge(
+    judge: Judge,
+    cells: Sequence[JudgeInput],
+    *,
+    store: Store | None = None,
+    log: Path | None = None,
+) -> list[Label]:
+    """Label every cell, each label made once for all that ask for it.
+
+    Args:
+        judge: the judge.
+        cells: the completions.
+        store: where labels are looked up and kept as soon as each is made; None keeps none.
+        log: a file for the plain lines.
+
+    Returns:
+        One label per cell, in the order of ``cells``.
+    """
+    keys = [label_key(cell, judge.definition) for cell in cells]
+    names = [digest(key) for key in keys]
+    if store is not None:
+        store.check_writable()
+    values: dict[str, dict[str, Any]] = {}
+    wanted: dict[str, int] = {}
+    for place, (key, name) in enumerate(zip(keys, names, strict=True)):
+        if name in values or name in wanted:
+            continue
+        found = store.get(key) if store is not None else None
+        if found is not None:
+            values[name] = found
+        else:
+            wanted[name] = place
+    made = len(wanted)
+    place_of = {cells[place].id: place for place in wanted.values()}
+    transient = 0
+    with Progress("judge", made, log=log, unit="") as progress:
+        for verdict in judge.label([cells[place] for place in wanted.values()]):
+            place = place_of.pop(verdict.id)
+            values[names[place]] = _value(verdict)
+            if verdict.transient:
+                transient += 1
+            elif store is not None:
+                store.put(keys[place], values[names[place]])
+            progress.advance()
+        if place_of:
+            raise RuntimeError(f"{judge.name} gave no verdict on {', '.join(sorted(place_of))}")
+        labels = [
+            Label(id=cell.id, judge=judge.name, key=name, **values[name])
+            for cell, name in zip(cells, names, strict=True)
+        ]
+        failed = sum(label.label == JUDGE_FAILED for label in labels)
+        note = f"{failed} judge_failed" if failed else ""
+        note += f", {transient} of them to be asked again by the next run" if transient else ""
+        extra = getattr(judge, "closing_note", "")
+        note = ", ".join(part for part in (note, extra) if part)
+        progress.close_with(len(cells), len(cells) - made, made, note)
+    return labels
+
+
+def _value(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "label": verdict.label,
+        "reason": verdict.reason,
+        "probabilities": verdict.probabilities,
+    }
