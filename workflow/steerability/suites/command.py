@@ -1,0 +1,60 @@
+"""The verb ``suite``: check a suite and say what is in it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from steerability.errors import UserError
+from steerability.suites.likeness import NEAR_DUPLICATE, nearest_pair
+from steerability.suites.load import load_suite
+from steerability.suites.model import Suite, suite_schema
+
+SCHEMA_HEADER = (
+    "# Form of a suite file, printed from steerability.suites.model by\n"
+    "# steerability suite --schema > workflow/schemas/suite.schema.yaml\n"
+)
+
+
+def suite(
+    file: Annotated[Path | None, typer.Argument(help="A suite, such as suite.yaml.")] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of suite files instead.")
+    ] = False,
+) -> None:
+    """Check a suite of scenarios: form, categories, repeated ids, prompts that are too alike.
+
+    Prints the scenarios of each category, the two most alike prompts and the suite's digest.
+    """
+    if schema:
+        print(schema_text(), end="")
+        return
+    if file is None:
+        raise UserError("no suite was named", mend="give the path of a suite file")
+    print(describe(load_suite(file)))
+
+
+def schema_text() -> str:
+    """Return the text of ``workflow/schemas/suite.schema.yaml``."""
+    body = yaml.safe_dump(suite_schema(), sort_keys=False, allow_unicode=True, width=96)
+    return SCHEMA_HEADER + body
+
+
+def describe(checked: Suite) -> str:
+    """Return what the verb prints about a suite, one fact to a line."""
+    counts = checked.counts()
+    width = max(map(len, counts))
+    total = len(checked.scenarios)
+    licence = f", {checked.licence}" if checked.licence else ""
+    lines = [f"{checked.name} {checked.version}: {total} scenarios{licence}"]
+    lines += [f"  {category:<{width}}  {count:>3}" for category, count in counts.items()]
+    pair = nearest_pair(checked.scenarios)
+    lines.append(
+        "nearest pair: none shares three words in a row"
+        if pair is None
+        else f"nearest pair: {pair.first}, {pair.second}, likeness {pair.likeness:.3f} "
+        f"(refused from {NEAR_DUPLICATE})"
+    )
+    lines.append(f"digest: {checked.digest}")
+    return "\n".join(lines)

@@ -1,0 +1,289 @@
+"""Reading suites and intervention texts from files; every fault is one ``UserError`` line."""
+
+import re
+from collections.abc import Hashable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from steerability.errors import UserError
+from steerability.records import Intervention, Record, Scenario
+from steerability.suites.likeness import NEAR_DUPLICATE, nearest_pair, words
+from steerability.suites.model import CATEGORIES, Category, Suite, SuiteFile
+
+Loc = tuple[str | int, ...]
+
+# control characters but for tab and newline; the mark of a lost character
+_UNTYPED = re.compile("[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\ufffd]")
+
+_MENDS = {
+    "name": "use letters, digits, '.', '_' and '-', beginning with a letter or digit",
+    "canary": "write a sentence that ends in 'GUID' and a UUID in lower case; "
+    "`python -c 'import uuid; print(uuid.uuid4())'` makes one",
+    "version": "give one, such as 1.0.0",
+    "licence": "give an SPDX identifier, such as CC0-1.0",
+    "scenarios": "add at least one scenario",
+    "context": "give a text, or '' for none",
+}
+
+
+class _Fault(NamedTuple):
+    """Something wrong with a suite: where in the document, what, and how to mend it."""
+
+    loc: Loc
+    what: str
+    mend: str
+
+
+class _Loader(yaml.CBaseLoader):
+    """Every scalar is a string (no dates, no booleans) and a key may stand only once."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else None
+            if name is None or name in seen:
+                what = "a key must be a word" if name is None else f"key '{name}' stands twice"
+                raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
+            seen.add(name)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def load_suite(path: Path) -> Suite:
+    """Read and check a suite.
+
+    Args:
+        path: a YAML (or JSON) file in UTF-8, with or without a byte order mark, in the form of
+            ``workflow/schemas/suite.schema.yaml``.
+
+    Returns:
+        The suite, its contexts and prompts without white space at either end.
+
+    Raises:
+        UserError: the file cannot be read, does not fit the schema, or repeats an id or a prompt.
+    """
+    node, data = _parse(path, read_text(path))
+    _strip(data)
+    try:
+        read = SuiteFile.model_validate(data)
+    except ValidationError as error:
+        faults = [_fault_of(detail) for detail in error.errors(include_url=False)]
+        _refuse(path, node, data, faults)
+    suite = Suite(**{**dict(read), "categories": CATEGORIES + read.categories})
+    if faults := _cross_check(suite, len(CATEGORIES)):
+        _refuse(path, node, data, faults)
+    return suite
+
+
+def load_intervention(name: str, path: Path | None) -> Intervention:
+    """Read an intervention text.
+
+    Args:
+        name: the intervention's name, the value of the column ``intervention``.
+        path: a plain text file in UTF-8; None for the intervention that adds nothing.
+
+    Returns:
+        The intervention, its text without white space at either end.
+
+    Raises:
+        UserError: the file cannot be read or is empty, or the name is no name.
+    """
+    text = "" if path is None else read_text(path).strip()
+    if path is not None and not text:
+        raise UserError(
+            f"the text of intervention '{name}' is empty",
+            where=path,
+            mend="write the text, or give the intervention no file",
+        )
+    try:
+        return Intervention(name=name, text=text)
+    except ValidationError as error:
+        raise UserError(f"'{name}' is no name for an intervention", mend=_MENDS["name"]) from error
+
+
+def read_text(path: Path) -> str:
+    """Read a text a person wrote: UTF-8, a byte order mark dropped, line ends made newlines.
+
+    Args:
+        path: a plain text file.
+
+    Returns:
+        The text.
+
+    Raises:
+        UserError: the file cannot be read, is not UTF-8, or holds a character no person types.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        raise UserError(reason.lower(), where=path, mend="check the path") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"not UTF-8 (byte 0x{raw[error.start]:02x})",
+            where=f"{path}:{line}",
+            mend="save the file with the encoding UTF-8",
+        ) from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if found := _UNTYPED.search(text):
+        what = f"holds U+{ord(found.group()):04X}, "
+        lost = found.group() == "\ufffd"
+        what += "left by a wrong conversion" if lost else "a control character"
+        line = text.count("\n", 0, found.start()) + 1
+        mend = "put the right character back and save the file with the encoding UTF-8"
+        raise UserError(what, where=f"{path}:{line}", mend=mend)
+    return text
+
+
+def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        data = loader.construct_document(node) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}" if mark else path
+        raise UserError(
+            f"not YAML: {error.problem or error.context}",
+            where=where,
+            mend="keep each key once, indent evenly, and put texts under `|-` or `>-`",
+        ) from error
+    except yaml.YAMLError as error:
+        raise UserError(f"not YAML: {error}", where=path, mend="save it as plain text") from error
+    finally:
+        loader.dispose()
+    if node is None or not isinstance(data, dict):
+        raise UserError(
+            "not a suite: it must be a mapping with name, version, licence, canary and scenarios",
+            where=path,
+            mend="begin with a copy of workflow/suites/builtin/suite.yaml",
+        )
+    return node, data
+
+
+def _strip(data: dict[str, Any]) -> None:
+    scenarios = data.get("scenarios")
+    for entry in scenarios if isinstance(scenarios, list) else []:
+        if isinstance(entry, dict):
+            for field in ("context", "prompt"):
+                if isinstance(entry.get(field), str):
+                    entry[field] = entry[field].strip()
+
+
+def _cross_check(suite: Suite, inherited: int) -> list[_Fault]:
+    """Return the faults that no single field shows."""
+    faults: list[_Fault] = []
+    categories: list[str] = []
+    for index, category in enumerate(suite.categories):
+        if category.id in categories:
+            mend = "take the entry out or give it another id"
+            loc: Loc = ("categories", index - inherited, "id")
+            faults.append(_Fault(loc, "this id is known already", mend))
+        categories.append(category.id)
+    ids: dict[str, str] = {}
+    prompts: dict[tuple[str, ...], str] = {}
+    for index, scenario in enumerate(suite.scenarios):
+        loc = ("scenarios", index)
+        if scenario.category not in categories:
+            mend = _suggest(scenario.category, categories)
+            mend += " (a new category is declared under 'categories')"
+            faults.append(
+                _Fault((*loc, "category"), f"unknown category '{scenario.category}'", mend)
+            )
+        if (folded := scenario.id.casefold()) in ids:
+            what = f"id '{ids[folded]}' is taken by an earlier scenario"
+            faults.append(_Fault((*loc, "id"), what, "give each scenario an id of its own"))
+        if (wording := words(scenario.prompt)) in prompts:
+            what = f"the prompt repeats that of scenario '{prompts[wording]}'"
+            faults.append(_Fault((*loc, "prompt"), what, "take one of the two out"))
+        ids.setdefault(folded, scenario.id)
+        prompts.setdefault(wording, scenario.id)
+    return faults or _near_duplicates(suite)
+
+
+def _near_duplicates(suite: Suite) -> list[_Fault]:
+    pair = nearest_pair(suite.scenarios)
+    if pair is None or pair.likeness < NEAR_DUPLICATE:
+        return []
+    index = [scenario.id for scenario in suite.scenarios].index(pair.second)
+    what = (
+        f"the prompt nearly repeats that of scenario '{pair.first}' "
+        f"(likeness {pair.likeness:.2f}, limit {NEAR_DUPLICATE})"
+    )
+    mend = "reword it or take it out; variants of one scenario belong in separate suite files"
+    return [_Fault(("scenarios", index, "prompt"), what, mend)]
+
+
+def _fault_of(detail: ErrorDetails) -> _Fault:
+    """Turn one of pydantic's complaints into what a contributor reads."""
+    loc, kind, value = detail["loc"], detail["type"], detail["input"]
+    field = str(loc[-1]) if loc else ""
+    mend = _MENDS.get("name" if field in ("id", "category") else field, "")
+    if kind == "extra_forbidden":
+        owners: dict[str | int, type[Record]] = {"scenarios": Scenario, "categories": Category}
+        owner = owners[loc[0]] if len(loc) > 1 else SuiteFile
+        return _Fault(loc, f"unknown key '{field}'", _suggest(field, list(owner.model_fields)))
+    if kind == "missing":
+        return _Fault(loc, f"{field} is missing", mend or "add it")
+    if kind in ("string_too_short", "too_short"):
+        return _Fault(loc, f"{field} is empty", mend or "write it")
+    if kind == "string_pattern_mismatch":
+        if field == "canary":
+            return _Fault(loc, "canary holds no GUID", mend)
+        return _Fault(loc, f"{field} '{value}' is no name", _MENDS["name"])
+    wanted = {"string_type": "a text", "tuple_type": "a list", "model_type": "a mapping"}
+    if kind in wanted:
+        given = "a mapping" if isinstance(value, dict) else "a list"
+        given = "a text" if isinstance(value, str) else given
+        subject = "the entry" if isinstance(loc[-1], int) else field
+        return _Fault(loc, f"{subject} must be {wanted[kind]}, not {given}", "check indentation")
+    return _Fault(loc, f"{field}: {detail['msg']}", mend or "put it right")
+
+
+def _suggest(word: str, known: list[str]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}"
+
+
+def _refuse(path: Path, node: yaml.Node, data: dict[str, Any], faults: list[_Fault]) -> NoReturn:
+    """Raise the first fault with its line and scenario, and the number of those not shown."""
+    fault = faults[0]
+    what = fault.what
+    if len(fault.loc) > 1 and isinstance(fault.loc[1], int):
+        what = f"{_entry_name(data, str(fault.loc[0]), fault.loc[1])}: {what}"
+    if len(faults) > 1:
+        what += f" (and {len(faults) - 1} more to mend)"
+    raise UserError(what, where=f"{path}:{_line(node, fault.loc)}", mend=fault.mend)
+
+
+def _entry_name(data: dict[str, Any], part: str, index: int) -> str:
+    noun = "scenario" if part == "scenarios" else "category"
+    entry = data[part][index]
+    name = entry.get("id") if isinstance(entry, dict) else None
+    return f"{noun} '{name}'" if isinstance(name, str) and name else f"{noun} number {index + 1}"
+
+
+def _line(node: yaml.Node, loc: Loc) -> int:
+    """Return the line, counted from 1, of the innermost part of ``loc`` that is there."""
+    line = node.start_mark.line
+    for step in loc:
+        below: yaml.Node | None = None
+        if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            below = node.value[step]
+            line = below.start_mark.line
+        elif isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == step:
+                    line, below = key.start_mark.line, value
+        if below is None:
+            break
+        node = below
+    return int(line) + 1
