@@ -5,12 +5,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from steerability import __version__
+from steerability.console import note, use_log
 from steerability.errors import UserError
 
 # typer carries its own click; this is the base of all its usage errors
@@ -66,15 +68,20 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version."
-    ),
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+    log: Annotated[
+        Path | None, typer.Option(help="Write what the verb says to this file too.")
+    ] = None,
 ) -> None:
     """Measure how far a short prompt intervention steers a language model.
 
     Exit status: 0 done; 2 the input is wrong (one line says what, where and how to mend it);
     1 anything else.
     """
+    use_log(log)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -89,7 +96,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         status = command.main(words, prog_name="steerability", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except UserError as error:
-        print(f"steerability: {error}", file=sys.stderr)
+        note(f"steerability: {error}")
         return 2
     except UsageError as error:
         path = error.ctx.command_path if error.ctx else "steerability"
@@ -97,18 +104,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print(f"{path}: {message} See '{path} --help'.", file=sys.stderr)
         return 2
     except (typer.Abort, KeyboardInterrupt):
-        print("steerability: interrupted; finished cells are in the store", file=sys.stderr)
+        note("steerability: interrupted; finished cells are in the store")
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"steerability: {where}{error.strerror or error}", file=sys.stderr)
+        note(f"steerability: {where}{error.strerror or error}")
         return 1
     except Exception:
-        traceback.print_exc()
-        print("steerability: this is a fault of the program, not of the input", file=sys.stderr)
+        note(traceback.format_exc().rstrip())
+        note("steerability: this is a fault of the program, not of the input")
         return 1
 
 

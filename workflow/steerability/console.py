@@ -12,6 +12,29 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as RichProgress
 
 _EVERY = 10.0
+_log_file: Path | None = None
+
+
+def use_log(path: Path | None) -> None:
+    """Let every line of this process go to a log file too (``steerability --log FILE``)."""
+    global _log_file
+    _log_file = path
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("", encoding="utf-8")
+
+
+def note(line: str, *, stream: TextIO | None = None) -> None:
+    """Print one line to stderr (or ``stream``) and to the log file."""
+    print(line, file=stream if stream is not None else sys.stderr, flush=True)
+    append_log(line)
+
+
+def append_log(text: str) -> None:
+    """Write a line to the log file alone, where there is one."""
+    if _log_file is not None:
+        with _log_file.open("a", encoding="utf-8") as file:
+            file.write(text.rstrip("\n") + "\n")
 
 
 class Progress:
@@ -23,7 +46,7 @@ class Progress:
     Args:
         verb: the verb's name, which starts every line.
         total: cells to make.
-        log: a file that gets the plain lines too.
+        log: a file that gets the plain lines too; by default that of ``use_log``.
         unit: what ``advance`` counts besides cells, for the rate; empty for none.
     """
 
@@ -47,6 +70,7 @@ class Progress:
         self._cells = 0
         self._units = 0
         self._log: TextIO | None = None
+        log = log if log is not None else _log_file
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
             self._log = log.open("a", encoding="utf-8", buffering=1)

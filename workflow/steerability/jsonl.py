@@ -1,4 +1,4 @@
-"""JSON lines of typed records."""
+"""Files of typed records: JSON lines, or one JSON object."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -49,6 +49,20 @@ def read_records(path: Path, record: type[RecordT]) -> Iterator[RecordT]:
             yield record.model_validate_json(text)
         except ValidationError as error:
             raise UserError(explain(error), where=f"{path} line {number}") from error
+
+
+def read_record(path: Path, record: type[RecordT]) -> RecordT:
+    """Read a file that holds one record as JSON.
+
+    Raises:
+        UserError: the file cannot be read or does not fit.
+    """
+    try:
+        return record.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=path) from error
+    except ValidationError as error:
+        raise UserError(explain(error), where=path) from error
 
 
 def write_records(path: Path, records: Iterable[BaseModel]) -> None:

@@ -1,0 +1,37 @@
+import importlib.util
+from pathlib import Path
+
+from conftest import Run
+from steerability.cli import VERBS
+
+
+def test_help_names_every_verb_without_importing_rooms(steerability: Run) -> None:
+    result = steerability("--help")
+    assert result.returncode == 0
+    assert all(f"  {verb} " in result.stdout for verb in VERBS)
+
+
+def test_every_verb_has_help(steerability: Run) -> None:
+    for verb, (module, _, _) in VERBS.items():
+        if importlib.util.find_spec(module.rsplit(".", 1)[0]) is None:
+            continue
+        result = steerability(verb, "--help")
+        assert result.returncode == 0, f"{verb}: {result.stderr}"
+        assert f"steerability {verb}" in result.stdout
+
+
+def test_an_unknown_verb_or_option_is_one_line_and_status_2(steerability: Run) -> None:
+    for words in (["paint"], ["config", "--colour"], ["--nope"]):
+        result = steerability(*words)
+        assert result.returncode == 2
+        assert len(result.stderr.splitlines()) == 1
+        assert "--help" in result.stderr
+
+
+def test_a_users_error_is_one_line_and_reaches_the_log(steerability: Run, tmp_path: Path) -> None:
+    result = steerability("--log", "a/b.log", "config", "absent.yaml")
+    assert result.returncode == 2
+    assert result.stderr == (
+        "steerability: absent.yaml: cannot be read: No such file or directory\n"
+    )
+    assert (tmp_path / "a" / "b.log").read_text() == result.stderr

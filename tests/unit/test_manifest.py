@@ -1,0 +1,77 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from steerability.errors import UserError
+from steerability.publish.manifest import build_manifest, differences, digest_of, stage_of
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "demo"
+    for name in (
+        "completions/m.jsonl",
+        "labels/rules/m.jsonl",
+        "cells.csv",
+        "table1.csv",
+        "table1.md",
+        "figures/gap.svg",
+        "logs/x.log",
+        "facts/generate/m-000.json",
+    ):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}" if name.endswith(".json") else name)
+    return folder
+
+
+def test_the_digest_is_that_of_sha256sum(run: Path) -> None:
+    manifest = build_manifest("demo", run)
+    names = sorted(manifest.files)
+    lines = subprocess.run(["sha256sum", *names], cwd=run, capture_output=True, check=True).stdout
+    whole = subprocess.run(["sha256sum"], input=lines, capture_output=True, check=True).stdout
+    assert manifest.digest == whole.decode().split()[0]
+
+
+def test_files_are_digested_by_stage_and_facts_by_none(run: Path) -> None:
+    manifest = build_manifest("demo", run)
+    assert set(manifest.stages) == {"completions", "labels", "cells", "tables", "figures"}
+    assert manifest.stages["cells"] == digest_of({"cells.csv": manifest.files["cells.csv"]})
+    assert not [name for name in manifest.files if name.startswith(("logs", "facts"))]
+    before = manifest.digest
+    (run / "logs" / "x.log").write_text("other")
+    (run / "facts" / "generate" / "m-000.json").write_text('{"width": 3}')
+    after = build_manifest("demo", run)
+    assert after.digest == before
+    assert after.facts["jobs"] == {"generate/m-000": {"width": 3}}
+
+
+def test_a_file_that_no_stage_made_is_an_error(run: Path) -> None:
+    (run / "stray.txt").write_text("")
+    with pytest.raises(UserError, match="no stage made"):
+        build_manifest("demo", run)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("requests/m/000.jsonl", "completions"),
+        ("tests.csv", "tables"),
+        ("figures/a.png", "figures"),
+        ("index.html", "pages"),
+        ("benchmarks/generate/m.tsv", None),
+        (".snakemake_timestamp", None),
+    ],
+)
+def test_stage_of(name: str, stage: str | None) -> None:
+    assert stage_of(name) == stage
+
+
+def test_differences_name_the_file(run: Path) -> None:
+    files = build_manifest("demo", run).files
+    (run / "cells.csv").write_text("changed")
+    (run / "table1.md").unlink()
+    (run / "extra.csv").write_text("")
+    said = list(differences(files, build_manifest("demo", run).files))
+    assert [line.split(" ")[0] for line in said] == ["cells.csv", "extra.csv", "table1.md"]

@@ -1,0 +1,49 @@
+# Stages score and analyse: the tidy table that everything after it reads, then tables and figures.
+
+
+rule score:
+    input:
+        completions=completion_files(),
+        labels=label_files(),
+        code=code("score"),
+    output:
+        f"{RUN}/cells.csv",
+    log:
+        f"{RUN}/logs/score.log",
+    shell:
+        "python -m steerability --log {log} score --completions {input.completions} "
+        "--labels {input.labels} --output {output}"
+
+
+rule table:
+    input:
+        cells=f"{RUN}/cells.csv",
+        code=code("analyse"),
+    output:
+        multiext(f"{RUN}/table1", ".csv", ".md", ".tex", ".html"),
+    log:
+        f"{RUN}/logs/table.log",
+    params:
+        judge=CONFIG.primary_judge,
+        folder=RUN,
+        notes=judge_notes(),
+    shell:
+        "python -m steerability --log {log} table --cells {input.cells} --judge {params.judge} "
+        "--output-dir {params.folder} {params.notes:q}"
+
+
+rule figures:
+    input:
+        cells=f"{RUN}/cells.csv",
+        table=f"{RUN}/table1.csv",
+        code=code("figures", "analyse"),
+    output:
+        directory(f"{RUN}/figures"),
+    log:
+        f"{RUN}/logs/figures.log",
+    params:
+        judge=CONFIG.primary_judge,
+        notes=judge_notes(),
+    shell:
+        "python -m steerability --log {log} figures --cells {input.cells} "
+        "--judge {params.judge} --output-dir {output} {params.notes:q}"

@@ -1,0 +1,154 @@
+import os
+import sys
+from pathlib import Path
+
+HOME = Path(os.path.relpath(workflow.basedir))
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+
+from steerability.canonical import canonical_json
+from steerability.config.load import check_config
+from steerability.config.model import EndpointModel
+from steerability.errors import UserError
+from steerability.fetch.pins import read_pins
+
+try:
+    CONFIG = check_config(dict(config))
+    WEIGHTS = read_pins(HOME / CONFIG.sources.weights)
+except UserError as error:
+    print(f"steerability: {error}", file=sys.stderr)
+    sys.exit(2)
+
+RUN = f"{CONFIG.results}/{CONFIG.run}"
+SHARDS = [f"{shard:03d}" for shard in range(CONFIG.shards)]
+
+
+wildcard_constraints:
+    model="|".join(map(re.escape, CONFIG.models)),
+    judge="|".join(re.escape(use.judge) for use in CONFIG.judges),
+    shard=r"\d{3}",
+
+
+# In a container the image's python and its packages are used, outside the one that runs Snakemake.
+shell.prefix(
+    '[ -n "${{APPTAINER_CONTAINER:-}}" ] || '
+    f"export PATH={Path(sys.executable).parent}:$PATH; "
+    f"export PYTHONPATH={Path(workflow.basedir) / 'workflow'} PYTHONHASHSEED=0; "
+)
+
+
+def code(*rooms):
+    """Files of the package that decide a stage's result: Snakemake does not track imports."""
+    package = HOME / "workflow" / "steerability"
+    return sorted(str(path) for room in rooms for path in (package / room).glob("*.py"))
+
+
+def spec(record):
+    """A part of the config as canonical JSON, to be passed to a verb and tracked as a parameter."""
+    return canonical_json(record.model_dump(mode="json")).decode()
+
+
+def model(name):
+    return CONFIG.catalogue.models[name]
+
+
+def judge(name):
+    return CONFIG.catalogue.judges[name]
+
+
+def is_endpoint(name):
+    return isinstance(model(name), EndpointModel)
+
+
+def weights_file(name):
+    """Path of weights by digest, or by name until `steerability lock` has met the hub."""
+    entry = WEIGHTS[name]
+    return f"{CONFIG.weights_dir}/{entry.sha256 or name}.gguf"
+
+
+def weights_name(stem):
+    """The inverse of weights_file: the first name with this digest, or the name itself."""
+    return next(name for name, entry in WEIGHTS.items() if stem in (entry.sha256, name))
+
+
+def judged_models(name):
+    use = next(use for use in CONFIG.judges if use.judge == name)
+    return use.models or CONFIG.models
+
+
+def label_files():
+    return [
+        f"{RUN}/labels/{use.judge}/{name}.jsonl"
+        for use in CONFIG.judges
+        for name in judged_models(use.judge)
+    ]
+
+
+def completion_files():
+    return expand(f"{RUN}/completions/{{model}}.jsonl", model=CONFIG.models)
+
+
+def judge_notes():
+    """`--note JUDGE=TEXT` for every judge whose figures need a warning beside them."""
+    return [
+        word
+        for use in CONFIG.judges
+        if judge(use.judge).note
+        for word in ("--note", f"{use.judge}={judge(use.judge).note}")
+    ]
+
+
+def final_targets():
+    return [f"{RUN}/manifest.json"]
+
+
+def suite_input():
+    """What the suite is read from: its file, or the folder of fetched CSV files."""
+    entry = CONFIG.catalogue.suites[CONFIG.suite]
+    return str(HOME / entry.path)
+
+
+def suite_selection():
+    selection = getattr(CONFIG.catalogue.suites[CONFIG.suite], "selection", None)
+    return f"--selection {selection}" if selection else ""
+
+
+def intervention_texts():
+    """Name → file of the text, or nothing for no suffix."""
+    texts = {name: CONFIG.catalogue.interventions[name] for name in CONFIG.interventions}
+    return {name: str(HOME / text) if text else "" for name, text in texts.items()}
+
+
+def intervention_inputs():
+    return [text for text in intervention_texts().values() if text]
+
+
+def template_input(name):
+    template = getattr(model(name), "template", "gguf")
+    return [] if template in ("gguf", "none") else [str(HOME / template)]
+
+
+def weights_digest(name):
+    digest = WEIGHTS[name].sha256
+    return f"--weights-sha256 {digest}" if digest else ""
+
+
+def judge_inputs(name):
+    """The rubric and the weights of a judge, as far as it has them."""
+    entry = judge(name)
+    rubric = getattr(entry, "rubric", None)
+    weights = getattr(entry, "weights", None)
+    files = [str(HOME / rubric)] if rubric else []
+    return files + ([weights_file(weights)] if weights else [])
+
+
+def judge_options(name):
+    entry = judge(name)
+    rubric = getattr(entry, "rubric", None)
+    weights = getattr(entry, "weights", None)
+    words = ["--rubric", str(HOME / rubric)] if rubric else []
+    words += ["--weights", weights_file(weights), weights_digest(weights)] if weights else []
+    return " ".join(words)
+
+
+def judge_threads(name):
+    return workflow.cores if getattr(judge(name), "weights", None) else 1

@@ -1,0 +1,90 @@
+# Stages plan and generate: one request per cell, then its completion, one object per cell in the
+# store. What is declared is the assembled table, since Snakemake deletes declared outputs.
+
+
+rule suite:
+    input:
+        suite=suite_input(),
+        code=code("suites"),
+    output:
+        f"{RUN}/suite.json",
+    log:
+        f"{RUN}/logs/suite.log",
+    params:
+        selection=suite_selection(),
+    shell:
+        "python -m steerability --log {log} suite {input.suite:q} {params.selection} "
+        "--output {output}"
+
+
+rule interventions:
+    input:
+        texts=intervention_inputs(),
+        code=code("suites"),
+    output:
+        f"{RUN}/interventions.jsonl",
+    log:
+        f"{RUN}/logs/interventions.log",
+    params:
+        texts=[f"{name}={text}" for name, text in intervention_texts().items()],
+    shell:
+        "python -m steerability --log {log} interventions {params.texts:q} --output {output}"
+
+
+rule plan:
+    input:
+        suite=f"{RUN}/suite.json",
+        interventions=f"{RUN}/interventions.jsonl",
+        template=lambda wildcards: template_input(wildcards.model),
+        code=code("plan"),
+    output:
+        expand(f"{RUN}/requests/{{{{model}}}}/{{shard}}.jsonl", shard=SHARDS),
+    log:
+        f"{RUN}/logs/plan/{{model}}.log",
+    params:
+        spec=lambda wildcards: spec(model(wildcards.model)),
+        limit=f"--max-tokens {CONFIG.max_tokens}" if CONFIG.max_tokens else "",
+        template=lambda wildcards, input: f"--template {input.template}" if input.template else "",
+    shell:
+        "python -m steerability --log {log} plan --model {wildcards.model} --spec {params.spec:q} "
+        "--suite {input.suite} --interventions {input.interventions} {params.limit} "
+        "{params.template} {output}"
+
+
+rule generate:
+    input:
+        requests=f"{RUN}/requests/{{model}}/{{shard}}.jsonl",
+        weights=lambda wildcards: weights_file(model(wildcards.model).weights),
+        code=code("engine", "generate"),
+    output:
+        outputs=f"{RUN}/outputs/{{model}}/{{shard}}.jsonl",
+        facts=f"{RUN}/facts/generate/{{model}}-{{shard}}.json",
+    log:
+        f"{RUN}/logs/generate/{{model}}-{{shard}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/generate/{{model}}-{{shard}}.tsv"
+    threads: workflow.cores
+    params:
+        sha256=lambda wildcards: weights_digest(model(wildcards.model).weights),
+        store=CONFIG.store,
+        parallel=CONFIG.parallel,
+        gpu_layers=CONFIG.gpu_layers,
+    shell:
+        "python -m steerability --log {log} generate --weights {input.weights} {params.sha256} "
+        "--requests {input.requests} --output {output.outputs} --facts {output.facts} "
+        "--store {params.store} --parallel {params.parallel} --gpu-layers {params.gpu_layers} "
+        "--threads {threads}"
+
+
+rule assemble:
+    input:
+        requests=expand(f"{RUN}/requests/{{{{model}}}}/{{shard}}.jsonl", shard=SHARDS),
+        outputs=expand(f"{RUN}/outputs/{{{{model}}}}/{{shard}}.jsonl", shard=SHARDS),
+        code=code("generate"),
+    output:
+        f"{RUN}/completions/{{model}}.jsonl",
+    log:
+        f"{RUN}/logs/assemble/{{model}}.log",
+    shell:
+        "python -m steerability --log {log} assemble --requests {input.requests} "
+        "--outputs {input.outputs} --output {output}"

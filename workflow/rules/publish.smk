@@ -1,0 +1,20 @@
+# Stage publish: the manifest with the digest of everything published.
+
+
+rule publish:
+    input:
+        requests=completion_files(),
+        labels=label_files(),
+        cells=f"{RUN}/cells.csv",
+        table=f"{RUN}/table1.csv",
+        figures=f"{RUN}/figures",
+        code=code("publish"),
+    output:
+        f"{RUN}/manifest.json",
+    log:
+        f"{RUN}/logs/publish.log",
+    params:
+        run=CONFIG.run,
+        folder=RUN,
+    shell:
+        "python -m steerability --log {log} publish --run {params.run} {params.folder}"

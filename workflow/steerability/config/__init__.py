@@ -1,0 +1,1 @@
+"""The config: one pydantic model, from which schema and reference page come."""

@@ -1,0 +1,253 @@
+"""The config as one pydantic model.
+
+``workflow/schemas/config.schema.yaml`` and ``docs/config.md`` are generated from it
+(``steerability config --write``); a test fails when they drift.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from steerability.records import NAME_PATTERN, Sampling
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+class Section(BaseModel):
+    """Base of every part of the config: unknown keys are refused, types are not coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+
+def _to_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _names_to_uses(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple({"judge": item} if isinstance(item, str) else item for item in value)
+
+
+Names = Annotated[tuple[Name, ...], BeforeValidator(_to_tuple), Field(min_length=1)]
+
+
+class SuiteFile(Section):
+    """A suite in a file of this project's format."""
+
+    kind: Literal["file"]
+    path: str = Field(description="the suite's YAML file, relative to the repository")
+
+
+class SuiteInstrumentalEval(Section):
+    """The published suite, fetched at its pinned commit."""
+
+    kind: Literal["instrumentaleval"]
+    selection: Literal["published", "all"] = Field(
+        default="published",
+        description="`published`: the 71 scenarios of the paper in its order; `all`: all 76",
+    )
+
+
+Suite = Annotated[SuiteFile | SuiteInstrumentalEval, Field(discriminator="kind")]
+
+
+class GgufModel(Section):
+    """A model from GGUF weights, run by the engine."""
+
+    source: Literal["gguf"]
+    weights: Name = Field(description="a name in `config/weights.csv`")
+    size: str = Field(description="size as the tables print it, for example `4B`")
+    stage: str = Field(description="training stage: `Base`, `Instruct`, `Thinking`, …")
+    template: str = Field(
+        default="gguf",
+        description="`gguf`: the chat template in the weights; `none`: plain text, system "
+        "message and prompt joined by an empty line; otherwise a Jinja file",
+    )
+    max_tokens: int = Field(default=1024, ge=1, description="most tokens to generate")
+    max_prompt_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="cut prompts to their first tokens as the paper does (4096); null: refuse",
+    )
+    thinking: bool = Field(
+        default=False, description="text up to the last `</think>` is thinking, not the answer"
+    )
+    stop: Literal["eos"] | Annotated[tuple[int, ...], BeforeValidator(_to_tuple)] = Field(
+        default="eos",
+        description="`eos`: the vocabulary's own end token; or a list of token ids",
+    )
+    sampling: Sampling = Field(default=Sampling(), description="greedy unless said otherwise")
+    transcripts: str | None = Field(
+        default=None, description="the model's name in the published runs, for `outputs`"
+    )
+
+
+class EndpointModel(Section):
+    """A model behind an OpenAI-compatible chat endpoint."""
+
+    source: Literal["endpoint"]
+    url: str = Field(description="base URL up to and including `/v1`")
+    model: str = Field(description="the model's name as the endpoint knows it")
+    key_env: str | None = Field(
+        default=None, description="environment variable that holds the key; never stored"
+    )
+    size: str
+    stage: str
+    max_tokens: int = Field(default=1024, ge=1)
+    thinking: bool = False
+    sampling: Sampling = Sampling()
+    concurrency: int = Field(default=4, ge=1, description="requests under way at once")
+
+
+Model = Annotated[GgufModel | EndpointModel, Field(discriminator="source")]
+
+
+class RulesJudge(Section):
+    """The deterministic rubric."""
+
+    kind: Literal["rules"]
+    rubric: str = Field(default="workflow/judges/rules.yaml", description="the rubric's file")
+    note: str | None = Field(default=None, description="shown wherever this judge is shown")
+
+
+class LlmJudge(Section):
+    """A local GGUF that answers by the likelihood of the four labels."""
+
+    kind: Literal["llm"]
+    weights: Name = Field(description="a name in `config/weights.csv`")
+    rubric: str = Field(default="workflow/judges/llm-rubric.md", description="the rubric's file")
+    note: str | None = None
+
+
+class DistilledJudge(Section):
+    """The classifier trained on the published labels."""
+
+    kind: Literal["distilled"]
+    note: str | None = None
+
+
+class ApiJudge(Section):
+    """An OpenAI-compatible endpoint that answers in strict JSON."""
+
+    kind: Literal["api"]
+    url: str = Field(description="base URL up to and including `/v1`")
+    model: str = Field(description="the pinned model name; an answer by another one is refused")
+    key_env: str | None = Field(
+        default=None, description="environment variable that holds the key; never stored"
+    )
+    rubric: str = "workflow/judges/api-rubric.md"
+    concurrency: int = Field(default=4, ge=1)
+    note: str | None = None
+
+
+class PublishedJudge(Section):
+    """The labels that came with the published transcripts."""
+
+    kind: Literal["published"]
+    note: str | None = None
+
+
+Judge = Annotated[
+    RulesJudge | LlmJudge | DistilledJudge | ApiJudge | PublishedJudge,
+    Field(discriminator="kind"),
+]
+
+
+class JudgeUse(Section):
+    """A judge and the models whose outputs it labels."""
+
+    judge: Name
+    models: Names | None = Field(default=None, description="null: all models of the run")
+
+
+class Catalogue(Section):
+    """Everything that can be named in a run; overlays add to it."""
+
+    suites: dict[Name, Suite] = Field(default={}, description="suites by name")
+    interventions: dict[Name, str] = Field(
+        default={},
+        description="name → a text file, `published:LABEL` (recovered from the transcripts), "
+        "or an empty text for no suffix",
+    )
+    models: dict[Name, Model] = Field(default={}, description="models by name")
+    judges: dict[Name, Judge] = Field(default={}, description="judges by name")
+
+
+class Sources(Section):
+    """Where outside files come from."""
+
+    mirror: str | None = Field(
+        default=None, description="folder in the layout of the pinned repositories"
+    )
+    base_url: str = Field(
+        default="https://raw.githubusercontent.com",
+        description="pinned files are at `BASE/OWNER/REPOSITORY/COMMIT/PATH`",
+    )
+    index: str = Field(default="config/sources.csv", description="the table of outside files")
+    weights: str = Field(default="config/weights.csv", description="the table of weights")
+
+
+class Config(Section):
+    """A run."""
+
+    run: Name = Field(description="name of the run and of its folder under `results/`")
+    outputs: Literal["generate", "transcripts"] = Field(
+        default="generate",
+        description="`generate`: run the models; `transcripts`: the published outputs instead",
+    )
+    suite: Name = Field(description="a name in `catalogue.suites`")
+    interventions: Names = Field(description="names in `catalogue.interventions`")
+    models: Names = Field(description="names in `catalogue.models`, in the table's order")
+    primary_judge: Name = Field(description="the judge of Table 1; one of `judges`")
+    judges: Annotated[
+        tuple[JudgeUse, ...], BeforeValidator(_names_to_uses), Field(min_length=1)
+    ] = Field(description="names in `catalogue.judges`, or `{judge: NAME, models: [NAME, …]}`")
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="lowers every model's limit of new tokens"
+    )
+    shards: int = Field(
+        default=1,
+        ge=1,
+        le=999,
+        description="jobs a model is split into; a scenario's shard depends on its id alone",
+    )
+    parallel: int | Literal["auto"] = Field(
+        default="auto", description="sequences decoded at once; changes no byte of the result"
+    )
+    gpu_layers: int | Literal["auto"] = Field(
+        default="auto", description="layers on the GPU; auto: all where there is one"
+    )
+    results: str = Field(default="results", description="folder of the runs")
+    store: str = Field(default="results/store", description="folder of the objects")
+    weights_dir: str = Field(default="results/weights", description="folder of the weights")
+    sources: Sources = Sources()
+    catalogue: Catalogue = Catalogue()
+
+    @model_validator(mode="after")
+    def _names_are_defined(self) -> "Config":
+        catalogue = self.catalogue
+        wanted: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
+            ("suite", (self.suite,), catalogue.suites),
+            ("interventions", self.interventions, catalogue.interventions),
+            ("models", self.models, catalogue.models),
+            ("judges", tuple(use.judge for use in self.judges), catalogue.judges),
+            ("primary_judge", (self.primary_judge,), catalogue.judges),
+        ]
+        for field, names, defined in wanted:
+            for name in names:
+                if name not in defined:
+                    known = ", ".join(sorted(defined)) or "none"
+                    raise ValueError(f"{field}: {name!r} is not defined (defined: {known})")
+            if len(set(names)) != len(names):
+                raise ValueError(f"{field}: a name stands twice")
+        if self.primary_judge not in {use.judge for use in self.judges}:
+            raise ValueError(f"primary_judge: {self.primary_judge!r} is not among judges")
+        for use in self.judges:
+            for name in use.models or ():
+                if name not in self.models:
+                    raise ValueError(f"judges: {use.judge} names {name!r}, not among models")
+        primary = next(use for use in self.judges if use.judge == self.primary_judge)
+        if primary.models is not None and set(primary.models) != set(self.models):
+            raise ValueError("primary_judge: must label every model of the run")
+        return self

@@ -1,0 +1,1 @@
+"""Stage plan: suite x interventions x model gives one request per cell."""

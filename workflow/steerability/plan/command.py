@@ -1,0 +1,55 @@
+"""The verb ``plan``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from steerability.config.model import Model
+from steerability.errors import UserError
+from steerability.jsonl import explain, read_record, read_records, write_records
+from steerability.plan.requests import plan_requests, shard_of
+from steerability.records import Intervention, PlannedRequest
+from steerability.suites.model import Suite
+
+
+def plan(
+    outputs: Annotated[list[Path], typer.Argument(help="one file of requests per shard")],
+    model: Annotated[str, typer.Option(help="the model's name")],
+    spec: Annotated[str, typer.Option(help="the model's entry in the config, as JSON")],
+    suite: Annotated[Path, typer.Option(help="the suite, as `suite --output` writes it")],
+    interventions: Annotated[Path, typer.Option(help="JSON lines of interventions")],
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="a limit of new tokens below the model's own")
+    ] = None,
+    template: Annotated[
+        Path | None, typer.Option(help="a Jinja chat template in place of the weights' own")
+    ] = None,
+) -> None:
+    """Write one request per cell: a model's scenarios x interventions, split into shards."""
+    try:
+        entry: Model = TypeAdapter(Model).validate_json(spec)
+    except ValidationError as error:
+        raise UserError(explain(error), where="--spec") from error
+    text = None
+    if template is not None:
+        try:
+            text = template.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"the template cannot be read: {error}", where=template) from error
+    shards: list[list[PlannedRequest]] = [[] for _ in outputs]
+    requests = plan_requests(
+        model,
+        entry,
+        read_record(suite, Suite),
+        list(read_records(interventions, Intervention)),
+        max_tokens=max_tokens,
+        template=text,
+    )
+    for request in requests:
+        shards[shard_of(request.cell.scenario, len(outputs))].append(request)
+    for path, shard in zip(outputs, shards, strict=True):
+        write_records(path, shard)
+    cells = sum(len(shard) for shard in shards)
+    print(f"plan: {model}: {cells:,} cells in {len(outputs)} shard(s)")

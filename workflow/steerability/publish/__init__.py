@@ -1,0 +1,1 @@
+"""Stage publish: the manifest of a run, and its check."""

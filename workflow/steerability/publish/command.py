@@ -1,0 +1,20 @@
+"""The verbs ``publish`` and ``verify``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steerability.files import write_atomic
+from steerability.publish.manifest import MANIFEST, build_manifest
+
+
+def publish(
+    folder: Annotated[Path, typer.Argument(help="the run's folder")],
+    run: Annotated[str | None, typer.Option(help="the run's name; by default the folder's")] = None,
+) -> None:
+    """Write ``manifest.json``: the digest of every published file, by stage and whole."""
+    manifest = build_manifest(run or folder.name, folder)
+    text = manifest.model_dump_json(indent=1) + "\n"
+    write_atomic(folder / MANIFEST, text.encode("utf-8"))
+    print(f"publish: {len(manifest.files)} files, digest {manifest.digest}, {folder / MANIFEST}")

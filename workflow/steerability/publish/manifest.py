@@ -1,0 +1,166 @@
+"""The manifest: a digest of every published file, by stage and whole.
+
+A digest is the SHA-256 of the lines that ``sha256sum`` prints over its files, names relative to
+the run's folder and sorted: ``cd results/RUN && sha256sum $(files) | sha256sum`` gives the same.
+Facts (versions, images, durations) stand beside the digests and are covered by none.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from steerability import __version__
+from steerability.canonical import sha256_file
+from steerability.errors import UserError
+from steerability.records import Record
+
+MANIFEST = "manifest.json"
+# stage -> first parts of the names of its files, in the order of the flow
+STAGES: dict[str, tuple[str, ...]] = {
+    "completions": ("suite.json", "interventions.jsonl", "requests", "outputs", "completions"),
+    "labels": ("labels",),
+    "cells": ("cells.csv",),
+    "tables": (),
+    "figures": ("figures",),
+    "pages": ("index.html",),
+}
+_TABLE_SUFFIXES = {".csv", ".md", ".tex", ".html"}
+_OUTSIDE = {MANIFEST, "logs", "facts", "benchmarks", "export"}
+_PACKAGES = ("snakemake", "llama-cpp-python", "numpy", "pandas", "matplotlib", "scikit-learn")
+
+
+class Manifest(Record):
+    """What ``manifest.json`` holds."""
+
+    run: str
+    digest: str
+    stages: dict[str, str]
+    files: dict[str, str]
+    facts: dict[str, Any] = Field(default_factory=dict)
+
+
+def stage_of(name: str) -> str | None:
+    """Return the stage that a file of a run belongs to, None for files outside the digests.
+
+    Raises:
+        UserError: no stage makes such a file.
+    """
+    first = name.split("/", 1)[0]
+    if first in _OUTSIDE or first.startswith("."):
+        return None
+    for stage, parts in STAGES.items():
+        if first in parts:
+            return stage
+    if "/" not in name and Path(name).suffix in _TABLE_SUFFIXES:
+        return "tables"
+    raise UserError("a file that no stage made", where=name, mend="move it out of the run's folder")
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """Return the SHA-256 of the ``sha256sum`` lines of files, sorted by name."""
+    lines = "".join(f"{files[name]}  {name}\n" for name in sorted(files))
+    return hashlib.sha256(lines.encode("utf-8")).hexdigest()
+
+
+def digests_by_stage(files: Mapping[str, str]) -> dict[str, str]:
+    """Return the digest of each stage that has files."""
+    stages = {name: stage_of(name) for name in files}
+    return {
+        stage: digest_of({name: files[name] for name in files if stages[name] == stage})
+        for stage in STAGES
+        if stage in stages.values()
+    }
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """Return name → SHA-256 of every file of a run that a digest covers, sorted by name."""
+    names = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+    return {name: sha256_file(folder / name) for name in names if stage_of(name) is not None}
+
+
+def gather_facts(folder: Path) -> dict[str, Any]:
+    """Return what is worth knowing of a run but no part of its result."""
+    versions = {"steerability": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    jobs = {
+        path.relative_to(folder / "facts").with_suffix("").as_posix(): json.loads(path.read_text())
+        for path in sorted((folder / "facts").rglob("*.json"))
+    }
+    seconds = {
+        path.relative_to(folder / "benchmarks").with_suffix("").as_posix(): _seconds(path)
+        for path in sorted((folder / "benchmarks").rglob("*.tsv"))
+    }
+    return {
+        "versions": versions,
+        "platform": platform.platform(),
+        "jobs": jobs,
+        "seconds": {name: value for name, value in seconds.items() if value is not None},
+    }
+
+
+def _seconds(path: Path) -> float | None:
+    rows = [line.split("\t") for line in path.read_text().splitlines() if line]
+    if len(rows) < 2 or "s" not in rows[0]:
+        return None
+    return float(rows[1][rows[0].index("s")])
+
+
+def build_manifest(run: str, folder: Path) -> Manifest:
+    """Digest every published file of a run.
+
+    Args:
+        run: the run's name.
+        folder: the run's folder.
+
+    Raises:
+        UserError: the folder is missing or holds a file that no stage made.
+    """
+    if not folder.is_dir():
+        raise UserError("no such run", where=folder)
+    files = file_digests(folder)
+    return Manifest(
+        run=run,
+        digest=digest_of(files),
+        stages=digests_by_stage(files),
+        files=files,
+        facts=gather_facts(folder),
+    )
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        UserError: it is missing or is no manifest.
+    """
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UserError(
+            "no manifest: the run is not finished", where=path, mend="run it first"
+        ) from error
+    except ValueError as error:
+        raise UserError("not a manifest", where=path, mend="make it again") from error
+
+
+def differences(files: Mapping[str, str], here: Mapping[str, str]) -> Iterable[str]:
+    """Yield one clause for every file that is missing, added or changed."""
+    for name in sorted(files.keys() | here.keys()):
+        if name not in here:
+            yield f"{name} is missing"
+        elif name not in files:
+            yield f"{name} is not in the manifest"
+        elif files[name] != here[name]:
+            yield f"{name} changed: {files[name]} in the manifest, {here[name]} here"
