@@ -24,7 +24,7 @@ SHARDS = [f"{shard:03d}" for shard in range(CONFIG.shards)]
 
 wildcard_constraints:
     model="|".join(map(re.escape, CONFIG.models)),
-    judge="|".join(re.escape(use.judge) for use in CONFIG.judges),
+    judge="|".join(re.escape(chosen.judge) for chosen in CONFIG.judges),
     shard=r"\d{3}",
 
 
@@ -71,15 +71,15 @@ def weights_name(stem):
 
 
 def judged_models(name):
-    use = next(use for use in CONFIG.judges if use.judge == name)
-    return use.models or CONFIG.models
+    chosen = next(chosen for chosen in CONFIG.judges if chosen.judge == name)
+    return chosen.models or CONFIG.models
 
 
 def label_files():
     return [
-        f"{RUN}/labels/{use.judge}/{name}.jsonl"
-        for use in CONFIG.judges
-        for name in judged_models(use.judge)
+        f"{RUN}/labels/{chosen.judge}/{name}.jsonl"
+        for chosen in CONFIG.judges
+        for name in judged_models(chosen.judge)
     ]
 
 
@@ -91,9 +91,9 @@ def judge_notes():
     """`--note JUDGE=TEXT` for every judge whose figures need a warning beside them."""
     return [
         word
-        for use in CONFIG.judges
-        if judge(use.judge).note
-        for word in ("--note", f"{use.judge}={judge(use.judge).note}")
+        for chosen in CONFIG.judges
+        if judge(chosen.judge).note
+        for word in ("--note", f"{chosen.judge}={judge(chosen.judge).note}")
     ]
 
 
@@ -145,8 +145,8 @@ def judge_options(name):
     entry = judge(name)
     rubric = getattr(entry, "rubric", None)
     weights = getattr(entry, "weights", None)
-    words = ["--rubric", str(HOME / rubric)] if rubric else []
-    words += ["--weights", weights_file(weights), weights_digest(weights)] if weights else []
+    words = ["--definition", str(HOME / rubric)] if rubric else []
+    words += ["--weights", weights_file(weights)] if weights else []
     return " ".join(words)
 
 

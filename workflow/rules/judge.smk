@@ -7,18 +7,17 @@ rule judge:
         files=lambda wildcards: judge_inputs(wildcards.judge),
         code=code("judge"),
     output:
-        labels=f"{RUN}/labels/{{judge}}/{{model}}.jsonl",
-        facts=f"{RUN}/facts/judge/{{judge}}-{{model}}.json",
+        f"{RUN}/labels/{{judge}}/{{model}}.jsonl",
     log:
         f"{RUN}/logs/judge/{{judge}}-{{model}}.log",
     benchmark:
         f"{RUN}/benchmarks/judge/{{judge}}-{{model}}.tsv"
     threads: lambda wildcards: judge_threads(wildcards.judge)
     params:
-        spec=lambda wildcards: spec(judge(wildcards.judge)),
-        files=lambda wildcards: judge_options(wildcards.judge),
+        kind=lambda wildcards: judge(wildcards.judge).kind,
+        options=lambda wildcards: judge_options(wildcards.judge),
         store=CONFIG.store,
     shell:
-        "python -m steerability --log {log} judge --judge {wildcards.judge} "
-        "--spec {params.spec:q} {params.files} --cells {input.cells} --output {output.labels} "
-        "--facts {output.facts} --store {params.store} --threads {threads}"
+        "python -m steerability --log {log} judge --judge {params.kind} "
+        "--name {wildcards.judge} {params.options} --cells {input.cells} --output {output} "
+        "--store {params.store} --threads {threads}"

@@ -22,6 +22,11 @@ UsageError: Any = typer.BadParameter.__mro__[1]
 VERBS: dict[str, tuple[str, str, str]] = {
     "fetch": ("steerability.fetch.command", "fetch", "Fetch and check outside files."),
     "suite": ("steerability.suites.command", "suite", "Check a suite of scenarios."),
+    "interventions": (
+        "steerability.suites.command",
+        "interventions",
+        "Read the intervention texts of a run.",
+    ),
     "plan": ("steerability.plan.command", "plan", "Plan one request per cell, or count them."),
     "generate": ("steerability.generate.command", "generate", "Generate completions."),
     "assemble": ("steerability.generate.command", "assemble", "Join outputs to their cells."),

@@ -15,6 +15,9 @@ def judge(
     judge: Annotated[str, typer.Option(help="rules, llm, distilled or api.")],
     cells: Annotated[Path, typer.Option(help="Completions, one JSON object a line.")],
     output: Annotated[Path, typer.Option(help="Labels, one JSON object a line.")],
+    name: Annotated[
+        str | None, typer.Option(help="What the labels call the judge; by default its kind.")
+    ] = None,
     store: Annotated[Path | None, typer.Option(help="Keep and look up labels here.")] = None,
     definition: Annotated[
         Path | None, typer.Option(help="The judge's definition file; built-in by default.")
@@ -43,5 +46,5 @@ def judge(
             gpu_layers=gpu_layers,
         ),
     )
-    labels = run_judge(chosen, items, store=Store(store) if store else None, log=log)
+    labels = run_judge(chosen, items, name=name, store=Store(store) if store else None, log=log)
     write_records(output, labels)

@@ -36,6 +36,7 @@ def run_judge(
     judge: Judge,
     cells: Sequence[JudgeInput],
     *,
+    name: str | None = None,
     store: Store | None = None,
     log: Path | None = None,
 ) -> list[Label]:
@@ -44,6 +45,7 @@ def run_judge(
     Args:
         judge: the judge.
         cells: the completions.
+        name: what the labels call the judge; by default its kind.
         store: where labels are looked up and kept as soon as each is made; None keeps none.
         log: a file for the plain lines.
 
@@ -56,14 +58,14 @@ def run_judge(
         store.check_writable()
     values: dict[str, dict[str, Any]] = {}
     wanted: dict[str, int] = {}
-    for place, (key, name) in enumerate(zip(keys, names, strict=True)):
-        if name in values or name in wanted:
+    for place, (key, object_name) in enumerate(zip(keys, names, strict=True)):
+        if object_name in values or object_name in wanted:
             continue
         found = store.get(key) if store is not None else None
         if found is not None:
-            values[name] = found
+            values[object_name] = found
         else:
-            wanted[name] = place
+            wanted[object_name] = place
     made = len(wanted)
     place_of = {cells[place].id: place for place in wanted.values()}
     transient = 0
@@ -79,8 +81,8 @@ def run_judge(
         if place_of:
             raise RuntimeError(f"{judge.name} gave no verdict on {', '.join(sorted(place_of))}")
         labels = [
-            Label(id=cell.id, judge=judge.name, key=name, **values[name])
-            for cell, name in zip(cells, names, strict=True)
+            Label(id=cell.id, judge=name or judge.name, key=object_name, **values[object_name])
+            for cell, object_name in zip(cells, names, strict=True)
         ]
         failed = sum(label.label == JUDGE_FAILED for label in labels)
         note = f"{failed} judge_failed" if failed else ""

@@ -13,11 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from steerability import __version__
 from steerability.canonical import sha256_file
 from steerability.errors import UserError
+from steerability.jsonl import read_record
 from steerability.records import Record
 
 MANIFEST = "manifest.json"
@@ -164,3 +165,29 @@ def differences(files: Mapping[str, str], here: Mapping[str, str]) -> Iterable[s
             yield f"{name} is not in the manifest"
         elif files[name] != here[name]:
             yield f"{name} changed: {files[name]} in the manifest, {here[name]} here"
+
+
+class Expected(BaseModel):
+    """Digests that a run is known to have: whole, and by stage in the order of the flow."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    digest: str
+    stages: dict[str, str]
+
+
+def read_expected(path: Path) -> Expected:
+    """Read a file of expected digests, such as ``workflow/reference/demo.json``.
+
+    Raises:
+        UserError: it is missing or holds no digests.
+    """
+    return read_record(path, Expected)
+
+
+def first_difference(expected: Expected, here: Manifest) -> str | None:
+    """Return the first stage, in the order of the flow, whose digest is not the expected one."""
+    for stage in STAGES:
+        if expected.stages.get(stage) != here.stages.get(stage):
+            return stage
+    return None if expected.digest == here.digest else "whole"

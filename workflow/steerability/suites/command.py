@@ -1,4 +1,4 @@
-"""The verb ``suite``: check a suite and say what is in it."""
+"""The verbs ``suite`` and ``interventions``: check what is put to the models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,8 +7,9 @@ import typer
 import yaml
 
 from steerability.errors import UserError
+from steerability.jsonl import write_records
 from steerability.suites.likeness import NEAR_DUPLICATE, nearest_pair
-from steerability.suites.load import load_suite
+from steerability.suites.load import load_intervention, load_suite
 from steerability.suites.model import Suite, suite_schema
 
 SCHEMA_HEADER = (
@@ -22,6 +23,9 @@ def suite(
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of suite files instead.")
     ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the checked suite, as one JSON object, here.")
+    ] = None,
 ) -> None:
     """Check a suite of scenarios: form, categories, repeated ids, prompts that are too alike.
 
@@ -32,7 +36,28 @@ def suite(
         return
     if file is None:
         raise UserError("no suite was named", mend="give the path of a suite file")
-    print(describe(load_suite(file)))
+    checked = load_suite(file)
+    if output is not None:
+        write_records(output, [checked])
+    print(describe(checked))
+
+
+def interventions(
+    texts: Annotated[
+        list[str], typer.Argument(metavar="NAME=FILE…", help="an empty FILE stands for no suffix")
+    ],
+    output: Annotated[Path, typer.Option(help="Write one intervention a line here.")],
+) -> None:
+    """Read the intervention texts of a run."""
+    loaded = []
+    for word in texts:
+        name, equals, file = word.partition("=")
+        if not equals:
+            raise UserError("an intervention is given as NAME=FILE", where=word)
+        loaded.append(load_intervention(name, Path(file) if file else None))
+    write_records(output, loaded)
+    sizes = ", ".join(f"{item.name} {len(item.text)} characters" for item in loaded)
+    print(f"interventions: {sizes}")
 
 
 def schema_text() -> str:
