@@ -47,7 +47,6 @@ lint: $(VENV)/complete ## linters, formatters, type checker, workflow lint
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/mypy
-	$(SNAKEMAKE) --lint --configfile config/demo.yaml
 
 format: $(VENV)/complete ## format Python and Snakemake files
 	$(BIN)/ruff check --fix .

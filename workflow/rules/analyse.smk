@@ -10,6 +10,8 @@ rule score:
         f"{RUN}/cells.csv",
     log:
         f"{RUN}/logs/score.log",
+    container:
+        image("analysis")
     shell:
         "python -m steerability --log {log} score --completions {input.completions} "
         "--labels {input.labels} --output {output}"
@@ -23,9 +25,11 @@ rule table:
         multiext(f"{RUN}/table1", ".csv", ".md", ".tex", ".html"),
     log:
         f"{RUN}/logs/table.log",
+    container:
+        image("analysis")
     params:
         judge=CONFIG.primary_judge,
-        folder=RUN,
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
         notes=judge_notes(),
     shell:
         "python -m steerability --log {log} table --cells {input.cells} --judge {params.judge} "
@@ -41,6 +45,8 @@ rule figures:
         directory(f"{RUN}/figures"),
     log:
         f"{RUN}/logs/figures.log",
+    container:
+        image("analysis")
     params:
         judge=CONFIG.primary_judge,
         notes=judge_notes(),

@@ -42,6 +42,16 @@ def code(*rooms):
     return sorted(str(path) for room in rooms for path in (package / room).glob("*.py"))
 
 
+def image(name):
+    """The Apptainer image of a stage, built by `make containers`."""
+    return str(HOME / "containers" / "images" / f"{name}.sif")
+
+
+def judge_image(wildcards):
+    """Judges with weights need the engine, all others the analysis packages."""
+    return image("engine" if getattr(judge(wildcards.judge), "weights", None) else "analysis")
+
+
 def spec(record):
     """A part of the config as canonical JSON, to be passed to a verb and tracked as a parameter."""
     return canonical_json(record.model_dump(mode="json")).decode()

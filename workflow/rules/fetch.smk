@@ -9,7 +9,7 @@ rule fetch_weights:
     params:
         name=lambda wildcards: weights_name(wildcards.stem),
         index=HOME / CONFIG.sources.weights,
-        folder=CONFIG.weights_dir,
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "python -m steerability --log {log} fetch --weights {params.name} "
         "--weights-table {params.index} --weights-dir {params.folder}"

@@ -10,6 +10,8 @@ rule suite:
         f"{RUN}/suite.json",
     log:
         f"{RUN}/logs/suite.log",
+    container:
+        image("analysis")
     params:
         selection=suite_selection(),
     shell:
@@ -25,6 +27,8 @@ rule interventions:
         f"{RUN}/interventions.jsonl",
     log:
         f"{RUN}/logs/interventions.log",
+    container:
+        image("analysis")
     params:
         texts=[f"{name}={text}" for name, text in intervention_texts().items()],
     shell:
@@ -41,6 +45,8 @@ rule plan:
         expand(f"{RUN}/requests/{{{{model}}}}/{{shard}}.jsonl", shard=SHARDS),
     log:
         f"{RUN}/logs/plan/{{model}}.log",
+    container:
+        image("analysis")
     params:
         spec=lambda wildcards: spec(model(wildcards.model)),
         limit=f"--max-tokens {CONFIG.max_tokens}" if CONFIG.max_tokens else "",
@@ -65,6 +71,8 @@ rule generate:
         f"{RUN}/logs/generate/{{model}}-{{shard}}.log",
     benchmark:
         f"{RUN}/benchmarks/generate/{{model}}-{{shard}}.tsv"
+    container:
+        image("engine")
     threads: workflow.cores
     params:
         sha256=lambda wildcards: weights_digest(model(wildcards.model).weights),
@@ -87,6 +95,8 @@ rule assemble:
         f"{RUN}/completions/{{model}}.jsonl",
     log:
         f"{RUN}/logs/assemble/{{model}}.log",
+    container:
+        image("analysis")
     shell:
         "python -m steerability --log {log} assemble --requests {input.requests} "
         "--outputs {input.outputs} --output {output}"

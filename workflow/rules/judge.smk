@@ -12,6 +12,8 @@ rule judge:
         f"{RUN}/logs/judge/{{judge}}-{{model}}.log",
     benchmark:
         f"{RUN}/benchmarks/judge/{{judge}}-{{model}}.tsv"
+    container:
+        judge_image
     threads: lambda wildcards: judge_threads(wildcards.judge)
     params:
         kind=lambda wildcards: judge(wildcards.judge).kind,

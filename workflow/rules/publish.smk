@@ -13,8 +13,10 @@ rule publish:
         f"{RUN}/manifest.json",
     log:
         f"{RUN}/logs/publish.log",
+    container:
+        image("analysis")
     params:
         run=CONFIG.run,
-        folder=RUN,
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "python -m steerability --log {log} publish --run {params.run} {params.folder}"
