@@ -13,7 +13,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # one run at a time in a working tree: a killed run leaves no lock behind
 ONE := flock --nonblock --conflict-exit-code 75 .lock
 
-.PHONY: help setup demo test test-full lint format replay verify lock clean
+.PHONY: help setup demo test test-full lint format replay containers container-cuda verify lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,13 @@ replay: $(VENV)/complete ## Table 1 from the published transcripts [MIRROR=DIR] 
 	$(ONE) $(SNAKEMAKE) --configfile config/replay.yaml \
 	  --config '$(if $(MIRROR),sources={"mirror":"$(MIRROR)"},sources={})' \
 	  $(if $(MODELS),'models=[$(MODELS)]')
+
+containers: ## build the engine and analysis images with Apptainer
+	PYTHON=$(PYTHON) containers/build.sh engine
+	PYTHON=$(PYTHON) containers/build.sh analysis
+
+container-cuda: ## build the engine's CUDA image [CUDA_ARCHITECTURES="80;86;89;90"]
+	PYTHON=$(PYTHON) containers/build.sh engine-cuda
 
 verify: $(VENV)/complete ## check every digest of a run and make a sample of cells again [RUN=demo]
 	$(BIN)/steerability verify results/$(RUN) --expected workflow/reference/$(RUN).json

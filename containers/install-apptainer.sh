@@ -21,7 +21,7 @@ say() { echo "install-apptainer: $*"; }
 die() { echo "install-apptainer: $1" >&2; exit "${2:-1}"; }
 at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 
-for name in singularity apptainer; do # Snakemake calls the first
+for name in apptainer singularity; do # in the order in which Snakemake looks
     command -v "$name" >/dev/null || continue
     version=$("$name" --version 2>/dev/null | grep -oE '[0-9]+\.[0-9]+\.[0-9]+' | head -n 1) || true
     if [ -z "$version" ]; then

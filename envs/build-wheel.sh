@@ -7,6 +7,7 @@
 #
 # Environment: PYTHON (python3), CXX and CC (g++-12 and gcc-12 where they exist, else c++ and cc),
 # STEERABILITY_WHEELS (folder of the built wheels, .wheels in the repository), JOBS (all cores).
+# CUDA_ARCHITECTURES, for example "80;90": a CUDA build, with envs/llama-cuda-flags.txt besides.
 # pip's own settings (PIP_NO_INDEX, PIP_FIND_LINKS, ...) choose where the source package comes from.
 set -euo pipefail
 envs=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -24,9 +25,17 @@ command -v "$CXX" >/dev/null || {
     exit 2
 }
 
+flags=$(cat "$envs/llama-flags.txt")
+nvcc=none
+if [ -n "${CUDA_ARCHITECTURES:-}" ]; then
+    flags+=" $(cat "$envs/llama-cuda-flags.txt") -DCMAKE_CUDA_ARCHITECTURES=$CUDA_ARCHITECTURES"
+    nvcc=$(nvcc --version | tail -n 1)
+fi
 key=$({
-    cat "$envs/llama.txt" "$envs/build.txt" "$envs/llama-flags.txt" "$envs/build-wheel.sh"
+    cat "$envs/llama.txt" "$envs/build.txt" "$envs/build-wheel.sh"
+    echo "$flags" "$nvcc"
     "$CXX" --version | sed 's/^[^ ]* //;q'
+    ld --version | head -n 1
     uname -m
     getconf GNU_LIBC_VERSION
 } | sha256sum | cut -d' ' -f1)
@@ -43,10 +52,10 @@ if [ -z "$(wheel)" ]; then
     trap 'rm -rf "$work"' EXIT
     # Not isolated: pip's hash checking does not reach into the environments it builds in.
     "$python" -m venv "$work/venv"
-    "$work/venv/bin/python" -m pip install -q --require-hashes --no-deps -r "$envs/build.txt" >&2
+    "$work/venv/bin/python" -m pip install -qq --require-hashes --no-deps -r "$envs/build.txt" >&2
     export PATH="$work/venv/bin:$PATH" GIT_CEILING_DIRECTORIES=$work SOURCE_DATE_EPOCH=1767225600
     pip=("$work/venv/bin/python" -m pip --no-cache-dir)
-    "${pip[@]}" download -q --no-deps --no-build-isolation --no-binary llama-cpp-python \
+    "${pip[@]}" download -qq --no-deps --no-build-isolation --no-binary llama-cpp-python \
         --require-hashes -d "$work" -r "$envs/llama.txt" >&2
     mkdir "$work/source"
     tar -xzf "$work"/llama_cpp_python-*.tar.gz -C "$work/source" --strip-components 1
@@ -54,7 +63,7 @@ if [ -z "$(wheel)" ]; then
     # No build folder in the binaries: the same key gives the same bytes wherever it is built.
     map="-ffile-prefix-map=$work=."
     CMAKE_BUILD_PARALLEL_LEVEL=${JOBS:-$(nproc)} CFLAGS="$map" CXXFLAGS="$map" \
-        CMAKE_ARGS=$(tr '\n' ' ' <"$envs/llama-flags.txt") \
+        CMAKE_ARGS=${flags//$'\n'/ } \
         "${pip[@]}" wheel --no-deps --no-build-isolation -C build-dir="$work/build" \
         -w "$work/wheel" "$work/source" >"$work/log" 2>&1 || {
         tail -n 40 "$work/log" >&2
