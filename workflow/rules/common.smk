@@ -1,4 +1,5 @@
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -8,7 +9,10 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 from steerability.canonical import canonical_json
 from steerability.config.load import check_config
 from steerability.config.model import EndpointModel
+from steerability.containers.binds import bind_words, weight_sources
+from steerability.containers.preflight import preflight
 from steerability.errors import UserError
+from steerability.fetch.package import installed_file
 from steerability.fetch.pins import read_pins
 
 try:
@@ -42,14 +46,61 @@ def code(*rooms):
     return sorted(str(path) for room in rooms for path in (package / room).glob("*.py"))
 
 
+DEPLOYMENT = workflow.deployment_settings
+IN_CONTAINERS = "apptainer" in {str(method) for method in DEPLOYMENT.deployment_method}
+GPU = "--nv" in (DEPLOYMENT.apptainer_args or "").split()
+
+
 def image(name):
     """The Apptainer image of a stage, built by `make containers`."""
+    name = "engine-cuda" if name == "engine" and GPU else name
     return str(HOME / "containers" / "images" / f"{name}.sif")
 
 
+def generate_image(wildcards):
+    """The engine's; none for an endpoint, which needs the network that containers do not have."""
+    return None if is_endpoint(wildcards.model) else image("engine")
+
+
+def judge_image_of(name):
+    entry = judge(name)
+    if getattr(entry, "url", None):
+        return None
+    return image("engine" if getattr(entry, "weights", None) else "analysis")
+
+
 def judge_image(wildcards):
-    """Judges with weights need the engine, all others the analysis packages."""
-    return image("engine" if getattr(judge(wildcards.judge), "weights", None) else "analysis")
+    """Judges with weights need the engine, those without the analysis packages, APIs the network."""
+    return judge_image_of(wildcards.judge)
+
+
+def images():
+    """The images that the rules of this run name."""
+    if not IN_CONTAINERS:
+        return []
+    wanted = {judge_image_of(chosen.judge) for chosen in CONFIG.judges} | {image("analysis")}
+    if CONFIG.outputs == "generate" and not all(map(is_endpoint, CONFIG.models)):
+        wanted.add(image("engine"))
+    return [Path(path) for path in wanted - {None}]
+
+
+def check_host():
+    """Fail now, with one line, for what would fail later; let containers see what they need."""
+    # A cluster's jobs bring their own host, where this is read again.
+    here = workflow.resource_settings.cores is not None or workflow.remote_exec
+    preflight(images=images(), store=Path(CONFIG.store), gpu=GPU and IN_CONTAINERS and here)
+    installed = [installed_file(pin) for pin in WEIGHTS.values() if pin.source == "package"]
+    words = bind_words(
+        Path.cwd(),
+        writable=[Path(CONFIG.results), Path(CONFIG.store), Path(CONFIG.weights_dir)],
+        readable=[
+            Path(workflow.basedir),
+            *weight_sources(Path(CONFIG.weights_dir), filter(None, installed)),
+        ],
+    )
+    options = " ".join(map(shlex.quote, words))
+    if IN_CONTAINERS and options not in (DEPLOYMENT.apptainer_args or ""):
+        DEPLOYMENT.apptainer_args = f"{DEPLOYMENT.apptainer_args or ''} {options}"
 
 
 def spec(record):
@@ -164,3 +215,10 @@ def judge_options(name):
 
 def judge_threads(name):
     return workflow.cores if getattr(judge(name), "weights", None) else 1
+
+
+try:
+    check_host()
+except UserError as error:
+    print(f"steerability: {error}", file=sys.stderr)
+    sys.exit(2)

@@ -72,7 +72,7 @@ rule generate:
     benchmark:
         f"{RUN}/benchmarks/generate/{{model}}-{{shard}}.tsv"
     container:
-        image("engine")
+        generate_image
     threads: workflow.cores
     params:
         sha256=lambda wildcards: weights_digest(model(wildcards.model).weights),

@@ -1,0 +1,127 @@
+"""Preflight: every way a host can fail a run has one line, before anything runs."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from steerability.containers import preflight as room
+from steerability.containers.image import current_image, recorded_digest
+from steerability.containers.preflight import (
+    check_apptainer,
+    check_gpu,
+    check_image,
+    check_store,
+    preflight,
+)
+from steerability.errors import UserError
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    image = tmp_path / "engine.sif"
+    image.write_bytes(b"an image")
+    digest = hashlib.sha256(b"an image").hexdigest()
+    (tmp_path / "engine.sif.sha256").write_text(f"{digest}  engine.sif\n")
+    return image
+
+
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / name).write_text(f"#!/bin/sh\necho {says}\n")
+    (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools))
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("apptainer", "apptainer version 1.4.5-2"), ("singularity", "singularity-ce version 4.1.0")],
+)
+def test_apptainer_new_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
+    host(tmp_path, monkeypatch, name, says)
+    assert check_apptainer() == says
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("apptainer", "apptainer version 1.1.9"),
+        ("singularity", "singularity version 3.8.7"),
+        ("apptainer", "no number here"),
+    ],
+)
+def test_apptainer_too_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
+    host(tmp_path, monkeypatch, name, says)
+    with pytest.raises(UserError, match="too old"):
+        check_apptainer()
+
+
+def test_no_apptainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="no Apptainer on this host; install it"):
+        check_apptainer()
+
+
+def test_image_is_the_recorded_one(image: Path) -> None:
+    assert check_image(image) == recorded_digest(image)
+
+
+def test_image_missing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"engine-cuda\.sif: no such image.*make container-cuda"):
+        check_image(tmp_path / "engine-cuda.sif")
+
+
+def test_image_changed(image: Path) -> None:
+    image.write_bytes(b"another image")
+    with pytest.raises(UserError, match=r"not the recorded image.*make containers"):
+        check_image(image)
+
+
+def test_image_without_a_record(image: Path) -> None:
+    image.with_name("engine.sif.sha256").unlink()
+    with pytest.raises(UserError, match="no digest recorded"):
+        check_image(image)
+
+
+def test_store_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    check_store(tmp_path / "store")
+    # Root may write wherever the mode bits say otherwise, so the refusal itself is made.
+    monkeypatch.setattr(room.tempfile, "NamedTemporaryFile", refuse)
+    with pytest.raises(UserError, match="the store cannot be written: Read-only file system"):
+        check_store(tmp_path / "store")
+
+
+def test_store_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="the store cannot be written"):
+        check_store(tmp_path / "file" / "store")
+
+
+def test_gpu(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs an NVIDIA GPU"):
+        check_gpu(tmp_path)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "nvidiactl").touch()
+    check_gpu(tmp_path)
+
+
+def test_without_images_apptainer_is_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert preflight(images=[], store=tmp_path / "store", gpu=False) == {}
+
+
+def test_current_image(image: Path) -> None:
+    digest = recorded_digest(image)
+    assert current_image({}) is None
+    assert current_image({"APPTAINER_CONTAINER": str(image)}) == f"engine.sif sha256:{digest}"
+    assert current_image({"SINGULARITY_CONTAINER": "/other.sif"}) == "other.sif"

@@ -1,1 +1,0 @@
-"""Figures: drawings of the published tables, the same bytes on every run."""

@@ -1,1 +1,0 @@
-"""Score: completions and labels joined into the tidy table ``cells.csv``."""
