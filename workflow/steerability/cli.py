@@ -21,6 +21,7 @@ UsageError: Any = typer.BadParameter.__mro__[1]
 # verb -> (module of its room, function, one line for --help); the order is that of the flow
 VERBS: dict[str, tuple[str, str, str]] = {
     "fetch": ("steerability.fetch.command", "fetch", "Fetch and check outside files."),
+    "lock": ("steerability.fetch.command", "lock", "Pin weights as the hub has them."),
     "suite": ("steerability.suites.command", "suite", "Check a suite of scenarios."),
     "interventions": (
         "steerability.suites.command",

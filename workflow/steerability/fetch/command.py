@@ -1,12 +1,17 @@
 """``steerability fetch``: outside files, checked against their pins."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from steerability.errors import UserError
+from steerability.fetch.lock import lock_table
+from steerability.fetch.pins import WeightPin, find_pin
+from steerability.fetch.transfer import together
+from steerability.fetch.weights import Places, Say, obtain
 
 
 def fetch(
@@ -34,20 +39,43 @@ def fetch(
     are there already (in WEIGHTS_DIR, a --search folder, the hub's cache, an installed package)
     are taken when their digest is right and not fetched again.
     """
-    from steerability.fetch.pins import find_pin
-    from steerability.fetch.weights import Places, obtain
-
     if not weights:
         raise UserError("nothing to fetch", mend="name a weight with --weights NAME")
     places = Places(weights_dir, search or [], weights_table, requirements)
     pins = [find_pin(weights_table, name) for name in weights]
 
+    say = _speaker("fetch", log)
+    together([partial(_obtain, pin, places, say) for pin in pins])
+
+
+def lock(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Weights to lock; all hub weights when none is named."),
+    ] = None,
+    weights_table: Annotated[Path, typer.Option(help="Table of weights.")] = Path(
+        "config/weights.csv"
+    ),
+) -> None:
+    """Ask the hub for commit, SHA-256 and size of weights and close the gaps of the table.
+
+    Where a pin and the hub differ, both are shown and nothing is changed.
+    """
+    say = _speaker("lock", None)
+    changed = lock_table(weights_table, names or [], say)
+    say(f"{changed} rows of {weights_table} changed")
+
+
+def _speaker(verb: str, log: Path | None) -> Say:
     def say(line: str) -> None:
-        print(f"fetch: {line}", file=sys.stderr, flush=True)
+        print(f"{verb}: {line}", file=sys.stderr, flush=True)
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("a", encoding="utf-8") as file:
-                file.write(f"fetch: {line}\n")
+                file.write(f"{verb}: {line}\n")
 
-    for pin in pins:
-        print(obtain(pin, places, say).path)
+    return say
+
+
+def _obtain(pin: WeightPin, places: Places, say: Say) -> None:
+    print(obtain(pin, places, say).path, flush=True)

