@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from steerability import __version__
 from steerability.console import note, use_log
@@ -41,6 +41,23 @@ VERBS: dict[str, tuple[str, str, str]] = {
 }
 
 
+class SpreadCommand(TyperCommand):
+    """A command whose repeatable options also take several values at once (``--labels A B``)."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat such an option before each of its further values, then parse as usual."""
+        options = {opt for p in self.params if getattr(p, "multiple", False) for opt in p.opts}
+        words: list[str] = []
+        option = ""
+        for at, word in enumerate(args):
+            if word.startswith("-"):
+                option = word if word in options else ""
+            elif option and args[at - 1] != option:
+                words.append(option)
+            words.append(word)
+        return super().parse_args(ctx, words)
+
+
 class LazyGroup(TyperGroup):
     """A group whose commands are imported when they are looked up."""
 
@@ -54,7 +71,9 @@ class LazyGroup(TyperGroup):
             return None
         module, function, _ = VERBS[cmd_name]
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(name=cmd_name)(getattr(importlib.import_module(module), function))
+        single.command(name=cmd_name, cls=SpreadCommand)(
+            getattr(importlib.import_module(module), function)
+        )
         return typer.main.get_command(single)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

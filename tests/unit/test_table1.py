@@ -1,0 +1,176 @@
+"""Table 1: published counts give the published rates; the contract's columns; intervals."""
+
+import csv
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import beta, norm
+
+from steerability import cli
+from steerability.analyse.grid import grid_of
+from steerability.analyse.rates import clopper_pearson, percent, published_delta, wilson
+from steerability.analyse.table1 import COLUMNS, CONTRACT, Method, categories, outcomes, table1
+from steerability.score.cells import write_cells
+from unit.synthetic import cells, published
+
+# protocol page: converged, refused and valid of 71, and the rates the paper prints
+PUBLISHED = {
+    ("4B", "Base"): ({"pro": (29, 0, 44), "none": (8, 0, 30), "anti": (12, 0, 51)},
+                     ("65.91", "0.00", "23.53", "0.00", "42.38")),
+    ("4B", "Instruct"): ({"pro": (51, 8, 71), "none": (33, 14, 71), "anti": (3, 4, 71)},
+                         ("71.83", "11.27", "4.23", "5.63", "67.60")),
+    ("4B", "Thinking"): ({"pro": (58, 4, 71), "none": (32, 6, 71), "anti": (7, 2, 71)},
+                         ("81.69", "5.63", "9.86", "2.82", "71.83")),
+    ("30B", "Base"): ({"pro": (39, 0, 65), "none": (20, 1, 60), "anti": (18, 2, 71)},
+                      ("60.00", "0.00", "25.35", "2.82", "34.65")),
+    ("30B", "Instruct"): ({"pro": (58, 9, 71), "none": (35, 8, 71), "anti": (2, 14, 71)},
+                          ("81.69", "12.68", "2.82", "19.72", "78.87")),
+    ("30B", "Thinking"): ({"pro": (52, 7, 71), "none": (27, 9, 71), "anti": (3, 15, 71)},
+                          ("73.24", "9.86", "4.23", "21.13", "69.01")),
+}  # fmt: skip
+QUICK = Method(resamples=400)
+
+
+@pytest.mark.parametrize(("size", "stage"), PUBLISHED)
+def test_published_counts_give_the_published_row(size: str, stage: str) -> None:
+    counts, expected = PUBLISHED[size, stage]
+    rows = cells(published(counts), model=("m", size, stage))
+    (row,) = table1(grid_of(rows, "rules"), QUICK)
+    names = ("pro_convergence", "pro_refusal", "anti_convergence", "anti_refusal", "delta")
+    assert tuple(row[name] for name in names) == expected
+    for name, (converged, refused, valid) in counts.items():
+        found = [row[f"{name}_{f}"] for f in ("n", "valid", "converged", "refused")]
+        assert found == [71, valid, converged, refused]
+
+
+def test_the_gap_is_the_difference_of_rounded_rates() -> None:
+    counts, _ = PUBLISHED["4B", "Instruct"]
+    (row,) = table1(grid_of(cells(published(counts)), "rules"), QUICK)
+    assert (row["delta"], row["delta_unrounded"]) == ("67.60", "67.61")
+
+
+def test_counting_nonsense_narrows_the_base_gap() -> None:
+    counts, _ = PUBLISHED["4B", "Base"]
+    (row,) = table1(grid_of(cells(published(counts)), "rules"), QUICK)
+    assert row["delta_all"] == "23.94"
+    # worst case: all 27 nonsensical pro outputs converge or none, and the other way for anti
+    assert row["pro_worst_low"] == str(percent_of(29, 71))
+    assert row["pro_worst_high"] == str(percent_of(29 + 27, 71))
+
+
+def percent_of(part: int, whole: int) -> object:
+    return percent(Fraction(part, whole))
+
+
+def test_columns_are_the_contract_then_further() -> None:
+    contract = (
+        "model,size,stage,judge,pro_n,pro_valid,pro_convergence,pro_refusal,pro_nonsensical,"
+        "anti_n,anti_valid,anti_convergence,anti_refusal,anti_nonsensical,delta"
+    )
+    assert ",".join(CONTRACT) == contract
+    assert COLUMNS[: len(CONTRACT)] == CONTRACT
+    assert {f"{c}_convergence_{b}" for c in ("pro", "none", "anti") for b in ("low", "high")} < set(
+        COLUMNS
+    )
+
+
+def test_failures_leave_the_denominator_and_stay_in_sight() -> None:
+    (row,) = table1(grid_of(cells({"pro": "ccff", "anti": "nxfn"}), "rules"), QUICK)
+    assert (row["pro_n"], row["pro_valid"], row["pro_failed"]) == (4, 2, 2)
+    assert (row["pro_convergence"], row["anti_nonsensical"]) == ("100.00", "25.00")
+    assert (row["pro_worst_low"], row["pro_worst_high"]) == ("50.00", "100.00")
+
+
+def test_no_valid_output_gives_empty_rates_not_zero() -> None:
+    (row,) = table1(grid_of(cells({"pro": "xx", "anti": "nc"}), "rules"), QUICK)
+    assert row["pro_convergence"] is row["delta"] is row["delta_low"] is None
+    assert row["pro_nonsensical"] == "100.00"
+    assert row["none_n"] == 0 and row["none_nonsensical"] is None
+
+
+def test_cut_off_outputs_are_counted_where_known() -> None:
+    (row,) = table1(grid_of(cells({"pro": "cn", "anti": "nn"}), "rules"), QUICK)
+    assert row["pro_cut_off"] is None
+    cut = cells({"pro": "cn", "anti": "nn"}, finish_reason="length")
+    (row,) = table1(grid_of(cut, "rules"), QUICK)
+    assert (row["pro_cut_off"], row["pro_worst_low"], row["pro_worst_high"]) == (
+        2,
+        "0.00",
+        "100.00",
+    )
+
+
+def test_intervals_of_one_proportion_match_their_formulas() -> None:
+    rng = np.random.default_rng(3)
+    z = norm.ppf(0.975)
+    for whole in rng.integers(1, 120, 40):
+        part = int(rng.integers(0, whole + 1))
+        rate = part / whole
+        centre = (rate + z**2 / (2 * whole)) / (1 + z**2 / whole)
+        half = z / (1 + z**2 / whole) * np.sqrt(rate * (1 - rate) / whole + z**2 / (4 * whole**2))
+        assert wilson(part, int(whole), 0.95) == pytest.approx((centre - half, centre + half))
+        low = beta.ppf(0.025, part, whole - part + 1) if part else 0.0
+        high = beta.ppf(0.975, part + 1, whole - part) if part < whole else 1.0
+        assert clopper_pearson(part, int(whole), 0.95) == pytest.approx((low, high))
+
+
+def test_rates_round_without_floats() -> None:
+    assert str(percent(Fraction(1, 32))) == "3.12"  # 3.125 is a tie: to even
+    assert str(published_delta(Fraction(51, 71), Fraction(3, 71))) == "67.60"
+
+
+def test_outcomes_and_categories_add_up() -> None:
+    rows = cells({"pro": "ccnrxf", "anti": "nnnncr"}, categories=3)
+    grid = grid_of(rows, "rules")
+    pro, anti = outcomes(grid)
+    assert [pro[k] for k in ("n", "convergence", "judge_failed")] == [6, 2, 1]
+    assert anti["no_convergence_share"] == "66.67"
+    by_category = categories(grid, 0.95)
+    assert [row["category"] for row in by_category] == ["c0", "c1", "c2"]
+    assert sum(row["pro_n"] for row in by_category) == 6  # type: ignore[misc]
+
+
+def test_the_verb_writes_every_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = cells({"pro": "ccnr", "none": "cnnn", "anti": "nnnn"}, ("a", "1B", "chat"))
+    rows += cells({"pro": "cccr", "none": "cnnn", "anti": "cnnn"}, ("b", "1B", "raw"))
+    rows += cells({"pro": "cccr", "none": "cnnn", "anti": "cnnn"}, ("a", "1B", "chat"), "llm")
+    write_cells(tmp_path / "cells.csv", rows)
+    arguments = ["--cells", str(tmp_path / "cells.csv"), "--judge", "rules"]
+    arguments += ["--output-dir", str(tmp_path), "--note", "llm=shows the path & measures nothing"]
+    assert cli.run(["table", *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "| 1B chat" in printed and "| 75.00 (3/4)" in printed and "table1.md" in printed
+    made = sorted(p.name for p in tmp_path.iterdir())
+    assert made == [
+        *("categories.csv", "cells.csv", "outcomes.csv", "table1.csv", "table1.html"),
+        *("table1.md", "table1.tex", "table1_by_judge.csv", "table1_by_judge.md"),
+    ]
+    with (tmp_path / "table1.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["model"] for row in table] == ["a", "b"]
+    by_judge = (tmp_path / "table1_by_judge.md").read_text()
+    assert "llm*: pro" in by_judge and "not judged" in by_judge
+    assert "measures nothing" in by_judge
+    assert "\\&" not in (tmp_path / "table1.tex").read_text()  # rules has no note
+    first = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    assert cli.run(["table", *arguments]) == 0
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == first
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--judge", "nobody"],
+        ["--judge", "rules", "--note", "no equals sign"],
+        ["--judge", "rules", "--confidence", "2"],
+    ],
+)
+def test_bad_arguments_are_one_line_and_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    write_cells(tmp_path / "cells.csv", cells({"pro": "cn", "anti": "nn"}))
+    words = ["table", "--cells", str(tmp_path / "cells.csv"), "--output-dir", str(tmp_path)]
+    assert cli.run([*words, *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

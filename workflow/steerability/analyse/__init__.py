@@ -1,0 +1,1 @@
+"""Analyse: counts, rates, intervals and tests, all read off ``cells.csv``."""

@@ -1,0 +1,30 @@
+"""How models and judges are named where a person reads them."""
+
+from collections.abc import Sequence
+
+from steerability.analyse.grid import Model
+from steerability.errors import UserError
+
+NOTE_HELP = "JUDGE=TEXT, shown wherever the judge is (repeatable)."
+
+
+def short_names(models: Sequence[Model]) -> list[str]:
+    """Return "size stage" for every model where that tells them apart, else their full names."""
+    short = [f"{model.size} {model.stage}".strip() for model in models]
+    whole = all(model.size and model.stage for model in models)
+    return short if whole and len(set(short)) == len(short) else [m.name for m in models]
+
+
+def parse_notes(notes: Sequence[str]) -> dict[str, str]:
+    """Return the note of each judge from ``JUDGE=TEXT`` options.
+
+    Raises:
+        UserError: an option has no ``=`` or an empty side.
+    """
+    parsed = {}
+    for note in notes:
+        judge, equals, text = note.partition("=")
+        if not (equals and judge.strip() and text.strip()):
+            raise UserError(f"{note!r} is not JUDGE=TEXT", where="--note")
+        parsed[judge.strip()] = text.strip()
+    return parsed

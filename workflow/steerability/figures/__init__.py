@@ -1,0 +1,1 @@
+"""Figures: drawings of the published tables, the same bytes on every run."""

@@ -1,0 +1,77 @@
+"""Convergence under pro, no suffix and anti per model, with the gap."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from steerability.analyse.grid import CONDITIONS
+from steerability.analyse.table1 import Row
+from steerability.figures.style import (
+    COLUMN,
+    CONDITION_COLOURS,
+    CONDITION_MARKERS,
+    CONDITION_NAMES,
+    FAINT,
+    number,
+    signed,
+)
+
+_OFFSETS = dict(zip(CONDITIONS, (-0.22, 0.0, 0.22), strict=True))
+
+
+def draw(rows: Sequence[Row], names: Sequence[str]) -> Figure:
+    """Draw one line per model: its rates with Wilson intervals, and the gap in figures.
+
+    Args:
+        rows: of Table 1.
+        names: of the models, as the figure writes them.
+    """
+    figure = Figure(figsize=(COLUMN, 0.95 + 0.44 * len(rows)))
+    axes = figure.subplots()
+    shown = [c for c in CONDITIONS if any(row[f"{c}_n"] for row in rows)]
+    for condition in shown:
+        for at, row in enumerate(rows):
+            rate = number(row, f"{condition}_convergence")
+            if rate is None:
+                continue
+            low = number(row, f"{condition}_convergence_low") or 0.0
+            high = number(row, f"{condition}_convergence_high") or 100.0
+            axes.errorbar(
+                rate,
+                at + _OFFSETS[condition],
+                xerr=[[max(0.0, rate - low)], [max(0.0, high - rate)]],
+                fmt=CONDITION_MARKERS[condition],
+                color=CONDITION_COLOURS[condition],
+                markersize=4,
+                elinewidth=1.1,
+            )
+        axes.plot(
+            [],
+            [],
+            CONDITION_MARKERS[condition],
+            color=CONDITION_COLOURS[condition],
+            markersize=4,
+            label=CONDITION_NAMES[condition],
+        )
+    for at in range(1, len(rows)):
+        axes.axhline(at - 0.5, color=FAINT, linewidth=0.5)
+    axes.set_yticks(range(len(rows)), names)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(-2, 102)
+    axes.set_xlabel("convergence, % of valid outputs")
+    place = axes.get_yaxis_transform()
+    axes.text(1.03, -0.55, "Δ (95 % CI)", transform=place, va="bottom", fontsize=7)
+    for at, row in enumerate(rows):
+        axes.text(1.03, at, gap_lines(row), transform=place, va="center", fontsize=7)
+    figure.legend(loc="outside upper left", ncols=len(shown))
+    return figure
+
+
+def gap_lines(row: Row) -> str:
+    """Return the gap and, on a line of its own, its interval."""
+    gap, low, high = (number(row, name) for name in ("delta", "delta_low", "delta_high"))
+    if gap is None:
+        return "–"
+    if low is None or high is None:
+        return signed(gap)
+    return f"{signed(gap)}\n({signed(low)} to {signed(high)})"

@@ -1,0 +1,63 @@
+"""The gap of every model under every judge."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from steerability.analyse.table1 import Row
+from steerability.figures.style import COLUMN, FAINT, number
+
+# Okabe and Ito's palette without the two hues that stand for pro and anti
+_COLOURS = ("#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6E6E6E")
+_MARKERS = ("o", "s", "D", "^", "v", "P")
+
+
+def draw(
+    tables: Mapping[str, Sequence[Row]], names: dict[str, str], notes: Mapping[str, str]
+) -> Figure:
+    """Draw the gap with its bootstrap interval, one mark per judge.
+
+    Args:
+        tables: Table 1's rows by judge.
+        names: model's name to the name the figure writes.
+        notes: a judge's note goes into the legend and its marks are hollow.
+    """
+    models = list(dict.fromkeys(str(row["model"]) for rows in tables.values() for row in rows))
+    step = min(0.22, 0.7 / len(tables))
+    figure = Figure(
+        figsize=(COLUMN, 0.75 + 0.18 * len(tables) + len(models) * (0.14 + 0.13 * len(tables)))
+    )
+    axes = figure.subplots()
+    axes.axvline(0, color="#6E6E6E", linewidth=0.6)
+    for order, (judge, rows) in enumerate(tables.items()):
+        colour = _COLOURS[order % len(_COLOURS)]
+        looks: dict[str, Any] = {
+            "fmt": _MARKERS[order % len(_MARKERS)],
+            "color": colour,
+            "markersize": 4,
+        }
+        if judge in notes:
+            looks |= {"markerfacecolor": "white"}
+        label = f"{judge}: {notes[judge]}" if judge in notes else judge
+        shift = (order - (len(tables) - 1) / 2) * step
+        for row in rows:
+            gap, low, high = (number(row, name) for name in ("delta", "delta_low", "delta_high"))
+            if gap is None:
+                continue
+            low, high = gap if low is None else low, gap if high is None else high
+            axes.errorbar(
+                gap,
+                models.index(str(row["model"])) + shift,
+                xerr=[[max(0.0, gap - low)], [max(0.0, high - gap)]],
+                elinewidth=1.1,
+                **looks,
+            )
+        axes.errorbar([], [], xerr=[], elinewidth=1.1, label=label, **looks)
+    for at in range(1, len(models)):
+        axes.axhline(at - 0.5, color=FAINT, linewidth=0.5)
+    axes.set_yticks(range(len(models)), [names[model] for model in models])
+    axes.set_ylim(len(models) - 0.5, -0.5)
+    axes.set_xlabel("Δ, points (95 % CI)")
+    figure.legend(loc="outside upper left", ncols=1 if notes else min(3, len(tables)))
+    return figure

@@ -1,0 +1,123 @@
+"""One style for all figures, and saving them to the same bytes on every machine."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import font_manager
+from matplotlib.figure import Figure
+
+from steerability.analyse.table1 import Row
+from steerability.files import write_atomic
+
+# widths of one and two columns of a paper, inches
+COLUMN = 3.5
+PAGE = 7.2
+# Okabe and Ito's palette, told apart with any colour vision (https://jfly.uni-koeln.de/color/)
+CONDITION_COLOURS = {"pro": "#D55E00", "none": "#6E6E6E", "anti": "#0072B2"}
+CONDITION_MARKERS = {"pro": "o", "none": "s", "anti": "D"}
+CONDITION_NAMES = {"pro": "pro", "none": "no suffix", "anti": "anti"}
+OUTCOME_COLOURS = {
+    "convergence": "#D55E00",
+    "no_convergence": "#A6D5F0",
+    "safety_refusal": "#009E73",
+    "nonsensical": "#C9C9C9",
+    "judge_failed": "#000000",
+}
+OUTCOME_HATCHES = {"nonsensical": "////", "safety_refusal": "...."}
+INK = "#222222"
+FAINT = "#D9D9D9"
+_RC: dict[Any, Any] = {
+    "axes.edgecolor": INK,
+    "axes.grid": True,
+    "axes.grid.axis": "x",
+    "axes.axisbelow": True,
+    "axes.labelsize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 8,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.03,
+    "figure.constrained_layout.w_pad": 0.03,
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.5,
+    "hatch.color": "white",
+    "hatch.linewidth": 0.6,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.2,
+    "legend.columnspacing": 1.2,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "steerability",
+    "text.color": INK,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.size": 0,
+}
+_DOTS_PER_INCH = 220
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw within this context: our settings on matplotlib's defaults, its bundled fonts only.
+
+    Neither a user's ``matplotlibrc`` nor the fonts of the machine have a say.
+    """
+    manager = font_manager.fontManager
+    fonts = manager.ttflist
+    bundled = mpl.get_data_path()
+    find: Any = vars(font_manager.FontManager)["_findfont_cached"]
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)
+        manager.ttflist = [font for font in fonts if font.fname.startswith(bundled)]
+        find.cache_clear()
+        try:
+            yield
+        finally:
+            manager.ttflist = fonts
+            find.cache_clear()
+
+
+def save(figure: Figure, folder: Path, name: str, title: str) -> list[Path]:
+    """Write a figure as SVG (text as outlines) and PNG without dates or versions.
+
+    Args:
+        figure: drawn within ``style``.
+        folder: where to; made if need be.
+        name: the files' name without suffix.
+        title: what a screen reader says of the SVG.
+
+    Returns:
+        The two files written.
+    """
+    formats: dict[str, dict[str, str | None]] = {
+        "svg": {"Date": None, "Creator": None, "Title": title},
+        "png": {"Software": None},
+    }
+    written = []
+    for suffix, metadata in formats.items():
+        content = io.BytesIO()
+        figure.savefig(content, format=suffix, dpi=_DOTS_PER_INCH, metadata=metadata)
+        written.append(folder / f"{name}.{suffix}")
+        write_atomic(written[-1], content.getvalue())
+    return written
+
+
+def number(row: Row, name: str) -> float | None:
+    """Return a published field as a number, None where it is empty."""
+    value = row[name]
+    return None if value is None else float(value)
+
+
+def signed(value: float) -> str:
+    """Return points with one decimal and a true minus sign."""
+    text = f"{value:.1f}"
+    return "0.0" if text == "-0.0" else text.replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,1 @@
+"""Score: completions and labels joined into the tidy table ``cells.csv``."""

@@ -1,0 +1,64 @@
+"""CSV files as the product writes and reads them: UTF-8, one header, line feeds as line ends."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from steerability.errors import UserError
+from steerability.files import write_atomic
+
+Field = str | int | None
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Field]]) -> None:
+    """Write rows under a header, atomically; None is an empty field.
+
+    Args:
+        path: the file to write.
+        columns: the header; every row must hold exactly these names.
+        rows: field by column name, numbers already rounded to the decimals to publish.
+
+    Raises:
+        ValueError: a row lacks a column or has one that is not in the header.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        if row.keys() != set(columns):
+            raise ValueError(f"{path.name}: {sorted(row.keys() ^ set(columns))} do not match")
+        writer.writerow(["" if row[name] is None else row[name] for name in columns])
+    write_atomic(path, text.getvalue().encode("utf-8"))
+
+
+def read_csv(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
+    """Return the rows of a CSV file, every field as text.
+
+    Args:
+        path: a UTF-8 file with a header.
+        required: columns that must be there; further ones are kept.
+
+    Raises:
+        UserError: the file cannot be read, lacks a column, or has a row of another length.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=path) from error
+    except UnicodeDecodeError as error:
+        raise UserError("not UTF-8", where=path, mend="save the file as UTF-8") from error
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = next(reader, [])
+    missing = [name for name in required if name not in header]
+    if missing:
+        raise UserError(f"lacks the column {missing[0]}", where=path)
+    rows = []
+    for fields in reader:
+        if len(fields) != len(header):
+            raise UserError(
+                f"{len(fields)} fields where the header has {len(header)}",
+                where=f"{path} line {reader.line_num}",
+            )
+        rows.append(dict(zip(header, fields, strict=True)))
+    return rows
