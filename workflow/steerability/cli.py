@@ -29,6 +29,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "Read the intervention texts of a run.",
     ),
     "plan": ("steerability.plan.command", "plan", "Plan one request per cell, or count them."),
+    "transcribe": ("steerability.transcripts.command", "transcribe", "Read published logs."),
+    "suffix": ("steerability.transcripts.command", "suffix", "Recover a published suffix."),
     "generate": ("steerability.generate.command", "generate", "Generate completions."),
     "assemble": ("steerability.generate.command", "assemble", "Join outputs to their cells."),
     "judge": ("steerability.judge.command", "judge", "Label completions."),
