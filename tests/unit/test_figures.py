@@ -16,7 +16,8 @@ WORKFLOW = Path(__file__).parents[2] / "workflow"
 
 def draw(folder: Path, environment: dict[str, str]) -> dict[str, bytes]:
     words = [sys.executable, "-m", "steerability", "figures", "--cells", str(folder / "cells.csv")]
-    words += ["--judge", "rules", "--output-dir", str(folder), "--note", "llm=measures nothing"]
+    words += ["--judge", "rules", "--output-dir", str(folder / "figures")]
+    words += ["--note", "llm=measures nothing"]
     subprocess.run(
         words, check=True, env={**os.environ, "PYTHONPATH": str(WORKFLOW), **environment}
     )

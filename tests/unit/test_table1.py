@@ -11,7 +11,8 @@ from scipy.stats import beta, norm
 from steerability import cli
 from steerability.analyse.grid import grid_of
 from steerability.analyse.rates import clopper_pearson, percent, published_delta, wilson
-from steerability.analyse.table1 import COLUMNS, CONTRACT, Method, categories, outcomes, table1
+from steerability.analyse.table1 import COLUMNS, CONTRACT, categories, outcomes, table1
+from steerability.config.analysis import Analysis
 from steerability.score.cells import write_cells
 from unit.synthetic import cells, published
 
@@ -30,7 +31,7 @@ PUBLISHED = {
     ("30B", "Thinking"): ({"pro": (52, 7, 71), "none": (27, 9, 71), "anti": (3, 15, 71)},
                           ("73.24", "9.86", "4.23", "21.13", "69.01")),
 }  # fmt: skip
-QUICK = Method(resamples=400)
+QUICK = Analysis(resamples=400)
 
 
 @pytest.mark.parametrize(("size", "stage"), PUBLISHED)
@@ -164,7 +165,8 @@ def test_the_verb_writes_every_table(tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         ["--judge", "nobody"],
         ["--judge", "rules", "--note", "no equals sign"],
-        ["--judge", "rules", "--confidence", "2"],
+        ["--judge", "rules", "--analysis", "no-such-file.yaml"],
+        ["--judge", "rules", "--analysis", '{"confidence": 2}'],
     ],
 )
 def test_bad_arguments_are_one_line_and_status_2(

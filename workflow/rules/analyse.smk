@@ -23,6 +23,9 @@ rule table:
         code=code("analyse"),
     output:
         multiext(f"{RUN}/table1", ".csv", ".md", ".tex", ".html"),
+        multiext(f"{RUN}/table1_by_judge", ".csv", ".md"),
+        f"{RUN}/outcomes.csv",
+        f"{RUN}/categories.csv",
     log:
         f"{RUN}/logs/table.log",
     container:
@@ -31,9 +34,10 @@ rule table:
         judge=CONFIG.primary_judge,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         notes=judge_notes(),
+        analysis=spec(CONFIG.analysis),
     shell:
         "python -m steerability --log {log} table --cells {input.cells} --judge {params.judge} "
-        "--output-dir {params.folder} {params.notes:q}"
+        "--analysis {params.analysis:q} --output-dir {params.folder} {params.notes:q}"
 
 
 rule figures:
@@ -50,6 +54,8 @@ rule figures:
     params:
         judge=CONFIG.primary_judge,
         notes=judge_notes(),
+        analysis=spec(CONFIG.analysis),
     shell:
         "python -m steerability --log {log} figures --cells {input.cells} "
-        "--judge {params.judge} --output-dir {output} {params.notes:q}"
+        "--judge {params.judge} --analysis {params.analysis:q} --output-dir {output} "
+        "{params.notes:q}"

@@ -8,16 +8,15 @@ import typer
 from steerability.analyse import render
 from steerability.analyse.grid import grid_of
 from steerability.analyse.names import NOTE_HELP, parse_notes
+from steerability.analyse.plan import PLAN_HELP, read_plan
 from steerability.analyse.table1 import (
     CATEGORY_COLUMNS,
     COLUMNS,
     OUTCOME_COLUMNS,
-    Method,
     categories,
     outcomes,
     table1,
 )
-from steerability.errors import UserError
 from steerability.files import write_atomic
 from steerability.score.cells import judges_of, read_cells
 from steerability.tables import write_csv
@@ -28,34 +27,30 @@ def table(
     judge: Annotated[str, typer.Option(help="The primary judge, whose labels make Table 1.")],
     output_dir: Annotated[Path, typer.Option(help="The run's folder.")],
     note: Annotated[list[str] | None, typer.Option(help=NOTE_HELP)] = None,
-    confidence: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 20260104,
+    analysis: Annotated[str, typer.Option(help=PLAN_HELP)] = "{}",
 ) -> None:
     """Write Table 1 and the tables beside it, and print it."""
-    if not 0 < confidence < 1 or resamples < 1 or seed < 0:
-        raise UserError("confidence is within 0 and 1, resamples above 0, seed not below 0")
-    method = Method(confidence, resamples, seed)
+    plan = read_plan(analysis)
     notes = parse_notes(note or [])
     rows = read_cells(cells)
     judges = judges_of(rows)
     grids = {name: grid_of(rows, name) for name in (judge, *(j for j in judges if j != judge))}
-    tables = {name: table1(grid, method) for name, grid in grids.items()}
+    tables = {name: table1(grid, plan) for name, grid in grids.items()}
 
     def text(name: str, content: str) -> None:
         write_atomic(output_dir / name, content.encode("utf-8"))
 
     primary = tables[judge]
     write_csv(output_dir / "table1.csv", COLUMNS, primary)
-    text("table1.md", render.markdown(primary, method, notes))
-    text("table1.tex", render.latex(primary, method, notes))
-    text("table1.html", render.html(primary, method, notes))
+    text("table1.md", render.markdown(primary, plan, notes))
+    text("table1.tex", render.latex(primary, plan, notes))
+    text("table1.html", render.html(primary, plan, notes))
     every = [row for rows in tables.values() for row in rows]
     write_csv(output_dir / "table1_by_judge.csv", COLUMNS, every)
     text("table1_by_judge.md", render.by_judge(tables, notes))
     by_outcome = [row for grid in grids.values() for row in outcomes(grid)]
     write_csv(output_dir / "outcomes.csv", OUTCOME_COLUMNS, by_outcome)
-    by_category = [row for grid in grids.values() for row in categories(grid, confidence)]
+    by_category = [row for grid in grids.values() for row in categories(grid, plan.confidence)]
     write_csv(output_dir / "categories.csv", CATEGORY_COLUMNS, by_category)
-    print(render.markdown(primary, method, notes))
+    print(render.markdown(primary, plan, notes))
     print(f"table: {output_dir / 'table1.md'} (also .csv, .tex, .html)")

@@ -7,14 +7,15 @@ from tabulate import tabulate
 
 from steerability.analyse.grid import CONDITIONS, Model
 from steerability.analyse.names import short_names
-from steerability.analyse.table1 import Method, Row
+from steerability.analyse.table1 import Row
+from steerability.config.analysis import Analysis
 
 _HEAD = ("model", "pro conv %", "none conv %", "anti conv %", "Δ (95 % CI)")
 _REST = ("pro ref %", "none ref %", "anti ref %", "nonsensical pro / none / anti")
 DASH = "–"
 
 
-def caption(rows: Sequence[Row], method: Method, notes: Mapping[str, str]) -> str:
+def caption(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str]) -> str:
     """Return what the table counts and how, with the judge's note where it has one."""
     judge = str(rows[0]["judge"])
     note = f" Judge {judge}: {notes[judge]}." if judge in notes else ""
@@ -22,8 +23,8 @@ def caption(rows: Sequence[Row], method: Method, notes: Mapping[str, str]) -> st
         f"Convergence and refusal as percentages of valid outputs (counts in brackets) under the "
         f"pro- and anti-instrumental suffix and with none, labelled by the judge {judge}.{note} "
         f"Δ is pro minus anti convergence in points, the difference of the two rounded rates, "
-        f"with a {100 * method.confidence:g} % bootstrap interval over scenarios paired and "
-        f"stratified by category ({method.resamples:,} resamples). Further columns, intervals of "
+        f"with a {100 * plan.confidence:g} % bootstrap interval over scenarios paired and "
+        f"stratified by category ({plan.resamples:,} resamples). Further columns, intervals of "
         f"every rate and both denominators: table1.csv."
     )
 
@@ -43,9 +44,9 @@ def gap_text(row: Row, gap: str = "delta") -> str:
     return f"{row[gap]} ({low} to {high})" if low is not None else str(row[gap])
 
 
-def cells(rows: Sequence[Row], method: Method) -> tuple[list[str], list[list[str]]]:
+def cells(rows: Sequence[Row], plan: Analysis) -> tuple[list[str], list[list[str]]]:
     """Return header and body of the table a person reads."""
-    header = [h.replace("95", f"{100 * method.confidence:g}") for h in (*_HEAD, *_REST)]
+    header = [h.replace("95", f"{100 * plan.confidence:g}") for h in (*_HEAD, *_REST)]
     names = short_names([_model(row) for row in rows])
     body = []
     for name, row in zip(names, rows, strict=True):
@@ -71,14 +72,14 @@ def markdown_grid(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return str(tabulate(escaped, headers=header, tablefmt="github", disable_numparse=True))
 
 
-def markdown(rows: Sequence[Row], method: Method, notes: Mapping[str, str]) -> str:
+def markdown(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str]) -> str:
     """Return Table 1 as Markdown with its caption below."""
-    return f"{markdown_grid(*cells(rows, method))}\n\n{caption(rows, method, notes)}\n"
+    return f"{markdown_grid(*cells(rows, plan))}\n\n{caption(rows, plan, notes)}\n"
 
 
-def latex(rows: Sequence[Row], method: Method, notes: Mapping[str, str]) -> str:
+def latex(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str]) -> str:
     """Return Table 1 as a LaTeX table environment (needs the package ``booktabs``)."""
-    header, body = cells(rows, method)
+    header, body = cells(rows, plan)
     grid = [[_tex(cell) for cell in line] for line in (header, *body)]
     table = tabulate(grid[1:], headers=grid[0], tablefmt="latex_raw", disable_numparse=True)
     lines = table.splitlines()
@@ -86,7 +87,7 @@ def latex(rows: Sequence[Row], method: Method, notes: Mapping[str, str]) -> str:
     lines = [next(rules) if line == "\\hline" else line for line in lines]
     lines[0] = f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}"
     parts = ["\\begin{table}", "\\centering", "\\small", *lines]
-    parts += [f"\\caption{{{_tex(caption(rows, method, notes))}}}", "\\end{table}"]
+    parts += [f"\\caption{{{_tex(caption(rows, plan, notes))}}}", "\\end{table}"]
     return "\n".join(parts) + "\n"
 
 
@@ -104,9 +105,9 @@ def _tex(text: str) -> str:
     return "".join(_TEX.get(mark, mark) for mark in text)
 
 
-def html(rows: Sequence[Row], method: Method, notes: Mapping[str, str]) -> str:
+def html(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str]) -> str:
     """Return Table 1 as a self-contained HTML document, every text escaped."""
-    header, body = cells(rows, method)
+    header, body = cells(rows, plan)
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     lines = []
     for name, *values in body:
@@ -121,7 +122,7 @@ def html(rows: Sequence[Row], method: Method, notes: Mapping[str, str]) -> str:
         "thead { border-bottom: 1px solid; }\n"
         "th, td { padding: .3rem .7rem; text-align: right; font-variant-numeric: tabular-nums; }\n"
         "th:first-child { text-align: left; }\n</style>\n</head>\n<body>\n<table>\n"
-        f"<caption>{escape(caption(rows, method, notes))}</caption>\n"
+        f"<caption>{escape(caption(rows, plan, notes))}</caption>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(lines) + "\n</tbody>\n</table>\n"
         "</body>\n</html>\n"
     )

@@ -1,6 +1,5 @@
 """Table 1: rates of convergence and refusal per model under each intervention, and the gap."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -19,6 +18,7 @@ from steerability.analyse.rates import (
     published_delta,
     wilson,
 )
+from steerability.config.analysis import Analysis
 from steerability.tables import Field
 
 Row = dict[str, Field]
@@ -50,38 +50,23 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Method:
-    """How uncertainty is computed.
-
-    Attributes:
-        confidence: coverage of every interval, between 0 and 1.
-        resamples: bootstrap resamples.
-        seed: of the bootstrap's random numbers.
-    """
-
-    confidence: float = 0.95
-    resamples: int = 10_000
-    seed: int = 20260104
-
-
-def table1(grid: Grid, method: Method) -> list[Row]:
+def table1(grid: Grid, plan: Analysis) -> list[Row]:
     """Return Table 1 of one judge, one row per model, fields as ``COLUMNS``.
 
     Rates are percentages of valid outputs (all but nonsensical ones and judge failures),
     nonsensical is a percentage of all outputs; the gap ``delta`` is the difference of the two
     rounded convergence rates, as the paper prints it, ``delta_unrounded`` that of the exact ones.
     """
-    weights = scenario_weights(grid, method.resamples, method.seed)
+    weights = scenario_weights(grid, plan.resamples, plan.seed)
     of_valid = rate_draws(grid, weights)
     of_all = rate_draws(grid, weights, over_all=True)
-    return [_row(grid, at, method, of_valid, of_all) for at in range(len(grid.models))]
+    return [_row(grid, at, plan, of_valid, of_all) for at in range(len(grid.models))]
 
 
 def _row(
     grid: Grid,
     at: int,
-    method: Method,
+    plan: Analysis,
     of_valid: NDArray[np.float64],
     of_all: NDArray[np.float64],
 ) -> Row:
@@ -90,16 +75,16 @@ def _row(
     counts = {name: count(grid, at, name) for name in CONDITIONS}
     for name in CONDITIONS:
         row |= {f"{name}_{field}": value for field, value in rates(counts[name]).items()}
-        row |= {f"{name}_{k}": v for k, v in _detail(counts[name], method.confidence).items()}
+        row |= {f"{name}_{k}": v for k, v in _detail(counts[name], plan.confidence).items()}
     for gap, (a, b) in GAPS.items():
         row[gap] = _text(published_delta(_rate(counts[a]), _rate(counts[b])))
         detail = _gap_detail(counts[a], counts[b])
         pairs = pair(grid.of(at, a), grid.of(at, b))
-        paired = newcombe(pairs, method.confidence)
+        paired = newcombe(pairs, plan.confidence)
         detail |= {"pairs": pairs.n, "paired": _text(points(pairs.difference))}
         detail |= _bounds("newcombe", paired)
         for prefix, draws in (("", of_valid), ("all_", of_all)):
-            low, high = gap_interval(grid, draws, at, (a, b), method.confidence)
+            low, high = gap_interval(grid, draws, at, (a, b), plan.confidence)
             detail |= {f"{prefix}low": _text(points(low)), f"{prefix}high": _text(points(high))}
         row |= {f"{gap}_{field}": value for field, value in detail.items()}
     return row

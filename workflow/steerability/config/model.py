@@ -6,30 +6,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from steerability.records import NAME_PATTERN, Sampling
-
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-
-
-class Section(BaseModel):
-    """Base of every part of the config: unknown keys are refused, types are not coerced."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
-
-
-def _to_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+from steerability.config.analysis import Analysis
+from steerability.config.base import Name, Names, Section, to_tuple
+from steerability.records import Sampling
 
 
 def _names_to_uses(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         return value
     return tuple({"judge": item} if isinstance(item, str) else item for item in value)
-
-
-Names = Annotated[tuple[Name, ...], BeforeValidator(_to_tuple), Field(min_length=1)]
 
 
 class SuiteFile(Section):
@@ -73,7 +60,7 @@ class GgufModel(Section):
     thinking: bool = Field(
         default=False, description="text up to the last `</think>` is thinking, not the answer"
     )
-    stop: Literal["eos"] | Annotated[tuple[int, ...], BeforeValidator(_to_tuple)] = Field(
+    stop: Literal["eos"] | Annotated[tuple[int, ...], BeforeValidator(to_tuple)] = Field(
         default="eos",
         description="`eos`: the vocabulary's own end token; or a list of token ids",
     )
@@ -222,6 +209,7 @@ class Config(Section):
     store: str = Field(default="results/store", description="folder of the objects")
     weights_dir: str = Field(default="results/weights", description="folder of the weights")
     sources: Sources = Sources()
+    analysis: Analysis = Field(default=Analysis(), description="intervals, tests and hypotheses")
     catalogue: Catalogue = Catalogue()
 
     @model_validator(mode="after")

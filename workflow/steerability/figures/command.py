@@ -7,7 +7,8 @@ import typer
 
 from steerability.analyse.grid import grid_of
 from steerability.analyse.names import NOTE_HELP, parse_notes, short_names
-from steerability.analyse.table1 import Method, categories, outcomes, table1
+from steerability.analyse.plan import PLAN_HELP, read_plan
+from steerability.analyse.table1 import categories, outcomes, table1
 from steerability.figures import categories as categories_figure
 from steerability.figures import convergence, judges
 from steerability.figures import outcomes as outcomes_figure
@@ -18,7 +19,8 @@ from steerability.score.cells import judges_of, read_cells
 def figures(
     cells: Annotated[Path, typer.Option(help="The tidy table (cells.csv).")],
     judge: Annotated[str, typer.Option(help="The primary judge, whose labels are drawn.")],
-    output_dir: Annotated[Path, typer.Option(help="The run's folder; figures/ is made in it.")],
+    output_dir: Annotated[Path, typer.Option(help="The folder to draw into.")],
+    analysis: Annotated[str, typer.Option(help=PLAN_HELP)] = "{}",
     note: Annotated[list[str] | None, typer.Option(help=NOTE_HELP)] = None,
 ) -> None:
     """Draw the figures, each as SVG and PNG."""
@@ -26,13 +28,12 @@ def figures(
     rows = read_cells(cells)
     grids = {name: grid_of(rows, name) for name in judges_of(rows)}
     grid = grids[judge] if judge in grids else grid_of(rows, judge)
-    method = Method()
-    tables = {name: table1(each, method) for name, each in grids.items()}
+    plan = read_plan(analysis)
+    tables = {name: table1(each, plan) for name, each in grids.items()}
     models = dict.fromkeys(model for each in grids.values() for model in each.models)
     names = dict(zip((m.name for m in models), short_names(list(models)), strict=True))
     marked = f"; judge {judge}: {notes[judge]}" if judge in notes else f"; judge {judge}"
     primary = tables[judge]
-    folder = output_dir / "figures"
     with style():
         drawn = {
             "convergence": (
@@ -41,7 +42,7 @@ def figures(
             ),
             "outcomes": (outcomes_figure.draw(outcomes(grid), names), "Shares of the labels"),
             "categories": (
-                categories_figure.draw(categories(grid, method.confidence), names),
+                categories_figure.draw(categories(grid, plan.confidence), names),
                 "Convergence by category and model",
             ),
         }
@@ -52,6 +53,6 @@ def figures(
         written = [
             path
             for name, (figure, title) in drawn.items()
-            for path in save(figure, folder, name, title + ("" if name == "judges" else marked))
+            for path in save(figure, output_dir, name, title + ("" if name == "judges" else marked))
         ]
-    print(f"figures: {len(written)} files in {folder}")
+    print(f"figures: {len(written)} files in {output_dir}")
