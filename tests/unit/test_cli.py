@@ -34,4 +34,4 @@ def test_a_users_error_is_one_line_and_reaches_the_log(steerability: Run, tmp_pa
     assert result.stderr == (
         "steerability: absent.yaml: cannot be read: No such file or directory\n"
     )
-    assert (tmp_path / "a" / "b.log").read_text() == result.stderr
+    assert (tmp_path / "a" / "b.log").read_text() == f"made in no image\n{result.stderr}"
