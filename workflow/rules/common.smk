@@ -78,9 +78,7 @@ def images():
     """The images that the rules of this run name."""
     if not IN_CONTAINERS:
         return []
-    wanted = {judge_image_of(chosen.judge) for chosen in CONFIG.judges} | {
-        image("analysis")
-    }
+    wanted = {judge_image_of(chosen.judge) for chosen in CONFIG.judges} | {image("analysis")}
     if CONFIG.outputs == "generate" and not all(map(is_endpoint, CONFIG.models)):
         wanted.add(image("engine"))
     return [Path(path) for path in wanted - {None}]
@@ -90,12 +88,8 @@ def check_host():
     """Fail now, with one line, for what would fail later; let containers see what they need."""
     # A cluster's jobs bring their own host, where this is read again.
     here = workflow.resource_settings.cores is not None or workflow.remote_exec
-    preflight(
-        images=images(), store=Path(CONFIG.store), gpu=GPU and IN_CONTAINERS and here
-    )
-    installed = [
-        installed_file(pin) for pin in WEIGHTS.values() if pin.source == "package"
-    ]
+    preflight(images=images(), store=Path(CONFIG.store), gpu=GPU and IN_CONTAINERS and here)
+    installed = [installed_file(pin) for pin in WEIGHTS.values() if pin.source == "package"]
     words = bind_words(
         Path.cwd(),
         writable=[Path(CONFIG.results), Path(CONFIG.store), Path(CONFIG.weights_dir)],
@@ -181,9 +175,7 @@ def suite_selection():
 
 def intervention_texts():
     """Name → file of the text, or nothing for no suffix."""
-    texts = {
-        name: CONFIG.catalogue.interventions[name] for name in CONFIG.interventions
-    }
+    texts = {name: CONFIG.catalogue.interventions[name] for name in CONFIG.interventions}
     return {name: str(HOME / text) if text else "" for name, text in texts.items()}
 
 
@@ -227,9 +219,7 @@ def show_result():
     """The last thing a person sees: the table, and where it and the rest are."""
     table = Path(RUN) / "table1.md"
     if table.exists():
-        print(
-            f"\n{table.read_text(encoding='utf-8')}\nTable 1: {table}\nEverything: {RUN}/"
-        )
+        print(f"\n{table.read_text(encoding='utf-8')}\nTable 1: {table}\nEverything: {RUN}/")
 
 
 try:

@@ -50,9 +50,7 @@ rule plan:
     params:
         spec=lambda wildcards: spec(model(wildcards.model)),
         limit=f"--max-tokens {CONFIG.max_tokens}" if CONFIG.max_tokens else "",
-        template=lambda wildcards, input: (
-            f"--template {input.template}" if input.template else ""
-        ),
+        template=lambda wildcards, input: (f"--template {input.template}" if input.template else ""),
     shell:
         "python -m steerability --log {log} plan --model {wildcards.model} --spec {params.spec:q} "
         "--suite {input.suite} --interventions {input.interventions} {params.limit} "
