@@ -2,6 +2,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+
 from conftest import Run
 from steerability.cli import VERBS, run
 

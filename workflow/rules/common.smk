@@ -108,6 +108,10 @@ def spec(record):
     return canonical_json(record.model_dump(mode="json")).decode()
 
 
+def repeat(option, files):
+    return " ".join(f"{option} {file}" for file in files)
+
+
 def model(name):
     return CONFIG.catalogue.models[name]
 

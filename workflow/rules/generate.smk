@@ -95,6 +95,9 @@ rule assemble:
         f"{RUN}/logs/assemble/{{model}}.log",
     container:
         image("analysis")
+    params:
+        requests=lambda wildcards, input: repeat("--requests", input.requests),
+        outputs=lambda wildcards, input: repeat("--outputs", input.outputs),
     shell:
-        "python -m steerability --log {log} assemble --requests {input.requests} "
-        "--outputs {input.outputs} --output {output}"
+        "python -m steerability --log {log} assemble {params.requests} {params.outputs} "
+        "--output {output}"
