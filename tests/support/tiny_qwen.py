@@ -32,17 +32,20 @@ WIDTH, LAYERS, HEADS, KV_HEADS, HEAD, FEED, EXPERTS, EXPERTS_USED = 64, 2, 4, 2,
 PHASES = 20
 WORDS_PER_PHASE = 24
 FIRST_ADDED = 151_643
-ADDED = (
-    "<|endoftext|> <|im_start|> <|im_end|> <|object_ref_start|> <|object_ref_end|> <|box_start|> "
-    "<|box_end|> <|quad_start|> <|quad_end|> <|vision_start|> <|vision_end|> <|vision_pad|> "
-    "<|image_pad|> <|video_pad|> <tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> "
-    "<|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|> <tool_response> </tool_response> "
-    "<think> </think>"
-).split()
-NOT_SPECIAL = {"<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"} | {
+_OBJECTS = ("object_ref_start", "object_ref_end", "box_start", "box_end", "quad_start", "quad_end")
+_VISION = ("vision_start", "vision_end", "vision_pad", "image_pad", "video_pad")
+_FILL = ("fim_prefix", "fim_middle", "fim_suffix", "fim_pad", "repo_name", "file_sep")
+ADDED = [
+    *(f"<|{name}|>" for name in ("endoftext", "im_start", "im_end", *_OBJECTS, *_VISION)),
+    "<tool_call>",
+    "</tool_call>",
+    *(f"<|{name}|>" for name in _FILL),
+    "<tool_response>",
+    "</tool_response>",
     "<think>",
     "</think>",
-}
+]
+NOT_SPECIAL = {text for text in ADDED if not text.startswith("<|")}
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def vocabulary(*, merges: int | None = None, control: bool = True) -> Vocabulary
 
 
 def template(stage: Stage) -> str:
-    """Return Qwen3's chat template; for Thinking it opens the thought, as that checkpoint's does."""
+    """Return Qwen3's chat template; Thinking's opens the thought, as that checkpoint's does."""
     text = source_file(TEMPLATE).read_text(encoding="utf-8")
     if stage != "Thinking":
         return text
