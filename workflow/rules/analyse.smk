@@ -43,6 +43,29 @@ rule table:
         "--analysis {params.analysis:q} --output-dir {params.folder} {params.notes:q}"
 
 
+rule statistics:
+    input:
+        cells=f"{RUN}/cells.csv",
+        code=code("analyse"),
+    output:
+        f"{RUN}/tests.csv",
+        multiext(f"{RUN}/hypotheses", ".csv", ".md"),
+        f"{RUN}/judge_sensitivity.csv",
+    log:
+        f"{RUN}/logs/statistics.log",
+    container:
+        image("analysis")
+    params:
+        judge=CONFIG.primary_judge,
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
+        notes=judge_notes(),
+        analysis=spec(CONFIG.analysis),
+    shell:
+        "python -m steerability --log {log} statistics --cells {input.cells} "
+        "--judge {params.judge} --analysis {params.analysis:q} --output-dir {params.folder} "
+        "{params.notes:q}"
+
+
 rule figures:
     input:
         cells=f"{RUN}/cells.csv",

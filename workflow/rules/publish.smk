@@ -7,6 +7,7 @@ rule publish:
         labels=label_files(),
         cells=f"{RUN}/cells.csv",
         table=f"{RUN}/table1.csv",
+        statistics=f"{RUN}/tests.csv",
         figures=f"{RUN}/figures",
         code=code("publish"),
     output:

@@ -37,6 +37,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "judge": ("steerability.judge.command", "judge", "Label completions."),
     "score": ("steerability.score.command", "score", "Write the tidy table cells.csv."),
     "table": ("steerability.analyse.command", "table", "Write Table 1."),
+    "statistics": (
+        "steerability.analyse.statistics",
+        "statistics",
+        "Test what the config declares.",
+    ),
     "figures": ("steerability.figures.command", "figures", "Draw the figures."),
     "publish": ("steerability.publish.command", "publish", "Write the manifest of a run."),
     "verify": ("steerability.publish.command", "verify", "Check a run against its manifest."),

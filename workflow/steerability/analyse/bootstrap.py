@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from steerability.analyse.grid import ABSENT, CONVERGENCE, Grid, valid
 
+_SLACK = 1e-9
+
 
 def scenario_weights(grid: Grid, resamples: int, seed: int) -> NDArray[np.int64]:
     """Draw scenarios with replacement within each category.
@@ -59,5 +61,5 @@ def percentile_interval(draws: NDArray[np.float64], confidence: float) -> tuple[
     known = np.sort(draws[~np.isnan(draws)])
     if not len(known):
         return math.nan, math.nan
-    rank = max(1, math.ceil(len(known) * (1 - confidence) / 2))
+    rank = max(1, math.ceil(len(known) * (1 - confidence) / 2 - _SLACK))
     return float(known[rank - 1]), float(known[len(known) - rank])

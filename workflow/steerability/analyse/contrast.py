@@ -129,6 +129,20 @@ def gap_difference(grid: Grid, pairs: list[tuple[int, int]], a: str, b: str) -> 
     )
 
 
+def shift_difference(grid: Grid, models: list[int]) -> Contrast:
+    """Return (pro - none) - (none - anti), mean over models; for bootstrap only.
+
+    Its two sides are not exchangeable within a scenario, so it has no permutation test.
+    """
+    places = [(at, side) for at in models for side in (("pro", "none"), ("none", "anti"))]
+    weights = [1.0 if side[0] == "pro" else -1.0 for _, side in places]
+    return Contrast(
+        np.array(weights) / len(models),
+        np.stack([grid.of(at, side[0]) for at, side in places]),
+        np.stack([grid.of(at, side[1]) for at, side in places]),
+    )
+
+
 def restrict(contrast: Contrast, where: NDArray[np.bool_]) -> Contrast:
     """Return the contrast over some scenarios only."""
     return Contrast(

@@ -1,0 +1,94 @@
+"""The verb ``statistics``: tests, hypotheses and what of them hangs on the judge."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steerability.analyse import families, hypotheses
+from steerability.analyse.families import Resampling, run_tests
+from steerability.analyse.grid import grid_of
+from steerability.analyse.hypotheses import Finding, judge_hypotheses
+from steerability.analyse.names import NOTE_HELP, parse_notes
+from steerability.analyse.plan import PLAN_HELP, read_plan
+from steerability.analyse.render import markdown_grid
+from steerability.files import write_atomic
+from steerability.score.cells import judges_of, read_cells
+from steerability.tables import Field, write_csv
+
+SENSITIVITY_COLUMNS = (
+    *("hypothesis", "part", "judge", "note", "estimate", "low", "high", "p_adjusted"),
+    *("verdict", "primary_judge", "primary_verdict", "changes"),
+)
+
+
+def statistics(
+    cells: Annotated[Path, typer.Option(help="The tidy table (cells.csv).")],
+    judge: Annotated[str, typer.Option(help="The primary judge.")],
+    output_dir: Annotated[Path, typer.Option(help="The run's folder.")],
+    analysis: Annotated[str, typer.Option(help=PLAN_HELP)] = "{}",
+    note: Annotated[list[str] | None, typer.Option(help=NOTE_HELP)] = None,
+) -> None:
+    """Write the declared tests, the hypotheses and how they fare under every judge."""
+    plan = read_plan(analysis)
+    notes = parse_notes(note or [])
+    rows = read_cells(cells)
+    judges = (judge, *(name for name in judges_of(rows) if name != judge))
+    findings: dict[str, list[Finding]] = {}
+    for name in judges:
+        grid = grid_of(rows, name)
+        resampling = Resampling.of(grid, plan)
+        findings[name] = judge_hypotheses(grid, plan, resampling)
+        if name == judge:
+            tests = run_tests(grid, plan, resampling)
+    write_csv(output_dir / "tests.csv", families.COLUMNS, (test.row() for test in tests))
+    primary = findings[judge]
+    write_csv(output_dir / "hypotheses.csv", hypotheses.COLUMNS, (f.row() for f in primary))
+    write_atomic(output_dir / "hypotheses.md", _markdown(primary, judge, notes).encode("utf-8"))
+    sensitivity = list(_sensitivity(findings, judge, notes))
+    write_csv(output_dir / "judge_sensitivity.csv", SENSITIVITY_COLUMNS, sensitivity)
+    for finding in primary:
+        if finding.part == hypotheses.WHOLE:
+            print(f"{finding.hypothesis}: {finding.verdict}. {finding.words}")
+    absent = sum(not test.present for test in tests)
+    print(f"statistics: {len(tests)} tests declared, {absent} not present; see tests.csv")
+
+
+def _markdown(findings: Sequence[Finding], judge: str, notes: Mapping[str, str]) -> str:
+    lines = [f"Labels by the judge {judge}{f' ({notes[judge]})' if judge in notes else ''}.", ""]
+    whole = [finding for finding in findings if finding.part == hypotheses.WHOLE]
+    for finding in whole:
+        statement = hypotheses.STATEMENTS[finding.hypothesis]
+        lines.append(f"- **{finding.hypothesis}. {statement}** {finding.verdict.capitalize()}.")
+        lines.append(f"  Contrast: {finding.contrast}. {finding.words}")
+    rows = [(f, f.row()) for f in findings if f.part != hypotheses.WHOLE]
+    body = [
+        [f.hypothesis, f.part, *(str(row[c] or "") for c in _SHOWN), f.verdict] for f, row in rows
+    ]
+    header = ["hypothesis", "part", *_SHOWN, "verdict"]
+    return "\n".join([*lines, "", markdown_grid(header, body), ""])
+
+
+_SHOWN = ("n", "estimate", "low", "high", "p_adjusted")
+
+
+def _sensitivity(
+    findings: Mapping[str, Sequence[Finding]], primary: str, notes: Mapping[str, str]
+) -> list[dict[str, Field]]:
+    rows: list[dict[str, Field]] = []
+    for at, reference in enumerate(findings[primary]):
+        for judge, of_judge in findings.items():
+            row = of_judge[at].row()
+            kept = ("hypothesis", "part", "estimate", "low", "high", "p_adjusted", "verdict")
+            rows.append(
+                {
+                    **{name: row[name] for name in kept},
+                    "judge": judge,
+                    "note": notes.get(judge),
+                    "primary_judge": primary,
+                    "primary_verdict": reference.verdict,
+                    "changes": str(of_judge[at].verdict != reference.verdict).lower(),
+                }
+            )
+    return rows
