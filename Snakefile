@@ -18,7 +18,3 @@ rule all:
     default_target: True
     input:
         final_targets(),
-
-
-onsuccess:
-    show_result()

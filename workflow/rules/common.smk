@@ -108,10 +108,6 @@ def spec(record):
     return canonical_json(record.model_dump(mode="json")).decode()
 
 
-def repeat(option, files):
-    return " ".join(f"{option} {file}" for file in files)
-
-
 def model(name):
     return CONFIG.catalogue.models[name]
 
@@ -179,7 +175,9 @@ def suite_selection():
 
 def intervention_texts():
     """Name → file of the text, or nothing for no suffix."""
-    texts = {name: CONFIG.catalogue.interventions[name] for name in CONFIG.interventions}
+    texts = {
+        name: CONFIG.catalogue.interventions[name] for name in CONFIG.interventions
+    }
     return {name: str(HOME / text) if text else "" for name, text in texts.items()}
 
 
@@ -217,13 +215,6 @@ def judge_options(name):
 
 def judge_threads(name):
     return workflow.cores if getattr(judge(name), "weights", None) else 1
-
-
-def show_result():
-    """The last thing a person sees: the table, and where it and the rest are."""
-    table = Path(RUN) / "table1.md"
-    if table.exists():
-        print(f"\n{table.read_text(encoding='utf-8')}\nTable 1: {table}\nEverything: {RUN}/")
 
 
 try:

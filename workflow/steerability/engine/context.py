@@ -1,0 +1,238 @@
+"""One llama.cpp context with a stream of KV cache per slot, and the only steps it may take.
+
+The rules that keep a sequence's logits equal, bit for bit, whatever runs beside it:
+
+* a prompt is evaluated alone, in chunks whose borders depend on its length only (``borders``);
+* a decode step holds one token of each of the slots 0..n-1, and nothing else;
+* every slot has its own stream (``kv_unified`` off), filled from its first cell on;
+* no step consists of a single row: flash attention would split the keys of such a row among the
+  threads. A junk row goes behind it, which causal attention hides, and is forgotten.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steerability.engine.errors import EngineError
+from steerability.engine.library import lib, reasons
+from steerability.engine.weights import Weights
+
+CHUNK = 64
+FLASH = True
+_CELLS = 256
+_JUNK = 0
+
+Logits = NDArray[np.float32]
+
+
+def borders(length: int) -> list[int]:
+    """Return where the chunks of a prompt end: multiples of ``CHUNK``, then its length.
+
+    The last chunk takes a single token left over, so that no chunk but that of a one-token
+    prompt has one row.
+    """
+    ends = list(range(CHUNK, length, CHUNK))
+    if ends and length - ends[-1] == 1:
+        ends.pop()
+    return [*ends, length]
+
+
+def cells_for(tokens: int) -> int:
+    """Return the KV cells a slot needs for so many tokens: a junk row more, in whole blocks."""
+    return -(-(tokens + 1) // _CELLS) * _CELLS
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The shape of a context.
+
+    Attributes:
+        width: slots, that is sequences that can run at the same time.
+        cells: KV cells of each slot.
+        threads: CPU threads.
+        padded: fill every decode step up to ``width`` rows with junk, so that its shape is
+            constant (accelerators choose kernels by shape).
+    """
+
+    width: int
+    cells: int
+    threads: int
+    padded: bool = False
+
+
+class _Batch:
+    """A llama_batch whose arrays numpy writes; the rows' slots are fixed pointers."""
+
+    def __init__(self, rows: int, slots: Sequence[int]) -> None:
+        self.raw = lib.llama_batch_init(rows, 0, 1)
+        self.token = np.ctypeslib.as_array(self.raw.token, (rows,))
+        self.pos = np.ctypeslib.as_array(self.raw.pos, (rows,))
+        self.output = np.ctypeslib.as_array(self.raw.logits, (rows,))
+        np.ctypeslib.as_array(self.raw.n_seq_id, (rows,))[:] = 1
+        self._rows = rows
+        self.put_slots(slots)
+
+    def put_slots(self, slots: Sequence[int]) -> None:
+        for row in range(self._rows):
+            self.raw.seq_id[row][0] = slots[row] if len(slots) > 1 else slots[0]
+
+    def free(self) -> None:
+        lib.llama_batch_free(self.raw)
+
+
+class Context:
+    """A llama.cpp context that offers deterministic steps only.
+
+    Args:
+        weights: a whole model.
+        layout: slots, cells and threads.
+        flash: flash attention.
+
+    Raises:
+        EngineError: there is not enough memory.
+    """
+
+    def __init__(self, weights: Weights, layout: Layout, *, flash: bool = FLASH) -> None:
+        self.layout = layout
+        self.vocabulary_size = int(
+            lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(weights.model))
+        )
+        rows = max(CHUNK + 1, layout.width, 2)
+        params = lib.llama_context_default_params()
+        params.n_ctx = layout.cells * layout.width
+        params.n_batch = params.n_ubatch = rows
+        params.n_seq_max = layout.width
+        params.n_outputs_max = rows
+        params.n_threads = params.n_threads_batch = layout.threads
+        params.flash_attn_type = int(flash)
+        params.kv_unified = False
+        params.no_perf = True
+        params.offload_kqv = weights.gpu_layers != 0
+        params.op_offload = weights.gpu_layers != 0
+        with reasons() as reason:
+            self._raw: Any = lib.llama_init_from_model(weights.model, params)
+            if not self._raw:
+                raise EngineError(f"llama.cpp cannot make a context: {reason() or 'no reason'}")
+        self._memory = lib.llama_get_memory(self._raw)
+        self._decode = _Batch(max(layout.width, 2), [*range(max(layout.width, 2))])
+        self._prompt = _Batch(rows, [0])
+        self._prompt_slot = 0
+
+    def close(self) -> None:
+        """Free the context's memory."""
+        if self._raw:
+            self._decode.free()
+            self._prompt.free()
+            lib.llama_free(self._raw)
+            self._raw = None
+
+    def step(self, tokens: Sequence[int], positions: Sequence[int]) -> Logits:
+        """Evaluate one token of each of the slots 0..n-1.
+
+        Args:
+            tokens: one per slot.
+            positions: the place of each in its sequence.
+
+        Returns:
+            Logits, one row per slot; valid until the next call.
+        """
+        rows = len(tokens)
+        shape = self.layout.width if self.layout.padded else rows
+        if shape == 1:
+            return self.rows(0, [tokens[0]], positions[0], [0])
+        batch = self._decode
+        batch.token[:rows] = tokens
+        batch.token[rows:shape] = _JUNK
+        batch.pos[:rows] = positions
+        batch.pos[rows:shape] = 0
+        batch.output[:shape] = 1
+        self._run(batch, shape)
+        for slot in range(rows, shape):
+            self.forget(slot)
+        return self._logits(rows)
+
+    def rows(
+        self, slot: int, tokens: Sequence[int], start: int, outputs: Sequence[int] = ()
+    ) -> Logits:
+        """Evaluate one chunk of one sequence, alone.
+
+        Args:
+            slot: the sequence's slot.
+            tokens: at most ``CHUNK + 1``.
+            start: the first token's position.
+            outputs: the rows whose logits are wanted, in rising order.
+
+        Returns:
+            Logits, one row per wanted output; valid until the next call.
+        """
+        batch = self._prompt
+        count = len(tokens)
+        if slot != self._prompt_slot:
+            batch.put_slots([slot])
+            self._prompt_slot = slot
+        batch.token[:count] = tokens
+        padded = max(count, 2)
+        batch.token[count:padded] = _JUNK
+        batch.pos[:padded] = np.arange(start, start + padded)
+        batch.output[:padded] = 0
+        batch.output[list(outputs)] = 1
+        self._run(batch, padded)
+        if padded > count:
+            self.forget(slot, start + count)
+        return self._logits(len(outputs))
+
+    def prompt(self, slot: int, tokens: Sequence[int], start: int = 0) -> Logits:
+        """Evaluate a prompt from a chunk border on and return the logits after its last token.
+
+        Args:
+            slot: an empty slot, or one that holds exactly the first ``start`` tokens.
+            tokens: the whole prompt.
+            start: 0, or one of the prompt's ``borders``.
+
+        Returns:
+            One row of logits; valid until the next call.
+        """
+        logits = self._logits(0)
+        for end in borders(len(tokens)):
+            if end > start:
+                last = [end - start - 1] if end == len(tokens) else []
+                logits = self.rows(slot, tokens[start:end], start, last)
+                start = end
+        return logits
+
+    def forget(self, slot: int, position: int = 0) -> None:
+        """Drop a slot's tokens from a position on."""
+        lib.llama_memory_seq_rm(self._memory, slot, position, -1)
+
+    def save(self, slot: int) -> bytes:
+        """Return a copy of a slot's keys and values."""
+        size = lib.llama_state_seq_get_size(self._raw, slot)
+        buffer = (ctypes.c_uint8 * size)()
+        written = lib.llama_state_seq_get_data(self._raw, buffer, size, slot)
+        if written != size:
+            raise EngineError("llama.cpp cannot copy a sequence out of its cache")
+        return bytes(buffer)
+
+    def restore(self, slot: int, state: bytes) -> None:
+        """Put a copy of keys and values into a slot, in place of what it holds."""
+        self.forget(slot)
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        if not lib.llama_state_seq_set_data(self._raw, buffer, len(state), slot):
+            raise EngineError("llama.cpp cannot copy a sequence into its cache")
+
+    def _run(self, batch: _Batch, rows: int) -> None:
+        batch.raw.n_tokens = rows
+        with reasons() as reason:
+            status = lib.llama_decode(self._raw, batch.raw)
+            if status:
+                raise EngineError(f"llama.cpp cannot evaluate a batch: {reason() or status}")
+
+    def _logits(self, rows: int) -> Logits:
+        if not rows:
+            return np.empty((0, self.vocabulary_size), np.float32)
+        pointer = lib.llama_get_logits(self._raw)
+        return np.ctypeslib.as_array(pointer, (rows, self.vocabulary_size))

@@ -1,0 +1,195 @@
+"""The engine's public face: weights loaded, requests generated or scored in deterministic batches.
+
+with Engine(Path("model.gguf")) as engine:
+prompt = engine.chat([{"role": "user", "content": "Hello"}])
+jobs = [Job(prompt, max_tokens=64, stop=engine.stop)]
+for index, generation in engine.generate(jobs):
+print(engine.vocabulary.detokenize(generation.tokens))
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from steerability.engine import library
+from steerability.engine.context import Context, Layout, cells_for
+from steerability.engine.decoding import Decoder, Generation, Job
+from steerability.engine.errors import PromptError
+from steerability.engine.key import BatchPlan
+from steerability.engine.memory import fitting_width
+from steerability.engine.prompts import Message, chat_tokens, plain_tokens
+from steerability.engine.vocabulary import Vocabulary
+from steerability.engine.weights import Weights
+
+CPU_WIDTH = 16
+GPU_WIDTH = 64
+ALL_LAYERS = 9999
+
+
+def default_threads() -> int:
+    """Return the number of CPUs this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class Engine:
+    """A GGUF model that generates and scores token sequences.
+
+    The vocabulary is loaded at once, the tensors at the first generation or scoring.
+
+    Args:
+        path: the GGUF file.
+        parallel: sequences at a time; None takes what the memory holds, at most 16 on a CPU.
+        threads: CPU threads; None takes all. Bytes depend on neither.
+        gpu_layers: layers on an accelerator; None for all where there is one.
+        share_prefixes: evaluate what prompts have in common once; bytes do not depend on it.
+
+    Raises:
+        WeightsError: the file is missing, no GGUF, cut short or not supported.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        parallel: int | None = None,
+        threads: int | None = None,
+        gpu_layers: int | None = 0,
+        share_prefixes: bool = True,
+    ) -> None:
+        self.path = path
+        self.parallel = parallel
+        self.threads = threads or default_threads()
+        if gpu_layers is None:
+            gpu_layers = ALL_LAYERS if library.offloads() else 0
+        self.gpu_layers = gpu_layers
+        self.share_prefixes = share_prefixes
+        self._facts: dict[str, Any] = {}
+        self._header = Weights(path, vocabulary_only=True)
+        self._model: Weights | None = None
+        self.vocabulary = Vocabulary(self._header)
+        self.window = self._header.context_length
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free all memory."""
+        for weights in (self._model, self._header):
+            if weights is not None:
+                weights.close()
+        self._model = None
+
+    @cached_property
+    def stop(self) -> frozenset[int]:
+        """The vocabulary's own end-of-sequence token, as a set; empty where it has none."""
+        return frozenset({self.vocabulary.eos} if self.vocabulary.eos >= 0 else ())
+
+    @property
+    def plan(self) -> BatchPlan | None:
+        """The batch plan that belongs into keys: None on a CPU."""
+        if not self.gpu_layers:
+            return None
+        return BatchPlan(library.device(), self.gpu_layers, self.parallel or GPU_WIDTH)
+
+    def chat(self, messages: Sequence[Message], template: str | None = None) -> tuple[int, ...]:
+        """Return the token ids of chat messages.
+
+        Args:
+            messages: mappings with ``role`` and ``content``; contents stay plain text.
+            template: a Jinja template in place of the weights' own.
+
+        Raises:
+            PromptError: there is no template, or it cannot be rendered.
+        """
+        source = template if template is not None else self._header.chat_template
+        if source is None:
+            raise PromptError(
+                "the weights hold no chat template", "give a template or a plain prompt"
+            )
+        return chat_tokens(self.vocabulary, source, messages)
+
+    def plain(self, text: str) -> tuple[int, ...]:
+        """Return the token ids of a plain prompt, without a template."""
+        return plain_tokens(self.vocabulary, text)
+
+    def check(self, prompt: Sequence[int]) -> None:
+        """Check that a prompt leaves room for at least one token.
+
+        Raises:
+            PromptError: it is empty or does not fit the context window.
+        """
+        if not prompt:
+            raise PromptError("the prompt is empty")
+        if len(prompt) >= self.window:
+            raise PromptError(
+                f"the prompt has {len(prompt)} tokens, the model's context holds {self.window}",
+                "shorten it or set max_prompt_tokens",
+            )
+
+    def load(self) -> Weights:
+        """Load the tensors, if they are not loaded yet, and return the model."""
+        if self._model is None:
+            self._model = Weights(self.path, gpu_layers=self.gpu_layers)
+        return self._model
+
+    def generate(
+        self,
+        jobs: Sequence[Job],
+        progress: Callable[[int], None] = lambda tokens: None,
+    ) -> Iterator[tuple[int, Generation]]:
+        """Generate all jobs.
+
+        Args:
+            jobs: what to generate; a job's tokens depend on nothing but the job.
+            progress: called with the number of tokens made, at every step.
+
+        Yields:
+            ``(index into jobs, generation)`` as each is finished.
+
+        Raises:
+            PromptError: a prompt does not fit the context window.
+            EngineError: not enough memory, or llama.cpp failed.
+        """
+        for job in jobs:
+            self.check(job.prompt)
+        if not jobs:
+            return
+        longest = max(len(job.prompt) + job.limit(self.window) for job in jobs)
+        context = self._context(longest, len(jobs))
+        started = time.monotonic()
+        decoder = Decoder(context, self.window, share=self.share_prefixes, progress=progress)
+        try:
+            yield from decoder.run(jobs)
+        finally:
+            context.close()
+            self._facts |= {
+                "seconds_generating": round(time.monotonic() - started, 3),
+                "prompt_tokens_evaluated": decoder.prefixes.evaluated,
+                "prompt_tokens_copied": decoder.prefixes.copied,
+                "tokens_generated": decoder.generated,
+            }
+
+    def _context(self, tokens: int, jobs: int) -> Context:
+        model = self.load()
+        if self.gpu_layers:
+            width = self.parallel or GPU_WIDTH
+        else:
+            wanted = min(self.parallel or CPU_WIDTH, jobs)
+            width = fitting_width(model, tokens, wanted)
+        self._facts |= {"width": width, "threads": self.threads}
+        layout = Layout(width, cells_for(tokens), self.threads, padded=bool(self.gpu_layers))
+        return Context(model, layout)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is worth knowing of the work so far and changes no byte of it.
+
+        ``width``, ``threads``, ``seconds_generating``, ``prompt_tokens_evaluated`` and
+        ``prompt_tokens_copied`` (shared prefixes), ``tokens_generated``.
+        """
+        return dict(self._facts)

@@ -1,0 +1,107 @@
+"""llama.cpp as a library: loaded once, with the environment its kernels read, its log caught.
+
+llama.cpp reads some settings from the environment at the first use of a kernel and never again,
+so they are set here, before the library is loaded, and named in ``ENVIRONMENT``, which goes into
+every key.
+"""
+
+import ctypes
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+# The tiled K-quant kernel for every number of rows (llama.cpp takes it from 8 rows on, and its
+# sums differ from those of the kernel it takes below).
+ENVIRONMENT = {"GGML_CPU_TILED_MM": "1", "GGML_CPU_TILED_MM_FORCE": "1"}
+os.environ.update(ENVIRONMENT)
+
+import llama_cpp  # noqa: E402
+from llama_cpp import _ggml  # noqa: E402
+
+from steerability.engine.errors import EngineError  # noqa: E402
+
+lib: Any = llama_cpp.llama_cpp
+
+_WARN, _ERROR = 3, 4
+_GPU = 1
+_lines: list[str] = []
+
+
+@lib.llama_log_callback  # type: ignore[untyped-decorator]
+def _keep_log(level: int, text: bytes, _: Any) -> None:
+    if level in (_WARN, _ERROR):
+        _lines.append(text.decode("utf-8", "replace").strip())
+        del _lines[:-50]
+
+
+@cache
+def start() -> None:
+    """Initialise llama.cpp's backends once per process and silence its log."""
+    lib.llama_log_set(_keep_log, ctypes.c_void_p(0))
+    lib.llama_backend_init()
+
+
+@contextmanager
+def reasons() -> Iterator[Callable[[], str]]:
+    """Collect what llama.cpp logs as errors within the block.
+
+    Yields:
+        a function that returns the first such line (the cause; later ones repeat it) without
+        the name of the C function in front, or an empty text.
+    """
+    start()
+    _lines.clear()
+
+    def reason() -> str:
+        for line in _lines:
+            if line:
+                line = re.sub(r"^[A-Za-z_:]+: (error [a-z ]+: )?", "", line)
+                return " ".join(line.split())
+        return ""
+
+    yield reason
+
+
+def version() -> str:
+    """Return the version of llama-cpp-python, which pins llama.cpp's own."""
+    return str(llama_cpp.__version__)
+
+
+@cache
+def build_flags() -> tuple[str, ...]:
+    """Return the features llama.cpp was compiled with, as its system information names them."""
+    start()
+    text = lib.llama_print_system_info().decode()
+    return tuple(sorted(part.strip() for part in text.split("|") if part.strip()))
+
+
+def offloads() -> bool:
+    """Return whether this build and machine can run layers on an accelerator."""
+    start()
+    return bool(lib.llama_supports_gpu_offload())
+
+
+def device() -> str:
+    """Return the name of the first accelerator, or an empty text.
+
+    Raises:
+        EngineError: this build or machine has none.
+    """
+    start()
+    if not offloads():
+        raise EngineError("no accelerator: this build of llama.cpp or this machine has none")
+    ggml = _ggml.libggml
+    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+    ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
+    ggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    ggml.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
+    ggml.ggml_backend_dev_description.argtypes = [ctypes.c_void_p]
+    ggml.ggml_backend_dev_description.restype = ctypes.c_char_p
+    for index in range(ggml.ggml_backend_dev_count()):
+        raw = ggml.ggml_backend_dev_get(index)
+        if ggml.ggml_backend_dev_type(raw) == _GPU:
+            return str(ggml.ggml_backend_dev_description(raw).decode())
+    raise EngineError("no accelerator: llama.cpp names no graphics device")

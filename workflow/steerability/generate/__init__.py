@@ -1,0 +1,1 @@
+"""Requests to completions: the engine, the store and the files between them."""

@@ -1,0 +1,107 @@
+"""Request lines to engine jobs with their keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from steerability.canonical import digest
+from steerability.engine import Engine, Job, PromptError, Sampling, generation_key
+from steerability.errors import UserError
+from steerability.jsonl import read_records
+from steerability.records import Request
+
+
+class RequestLine(Request):
+    """A request as it stands in a file; the plan's own fields pass through unread."""
+
+    cell: Any = None
+    context: Any = None
+    scenario_prompt: Any = None
+    steered_prompt: Any = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request with its prompt tokenised and its key made."""
+
+    request: Request
+    job: Job
+    key: dict[str, Any]
+    name: str
+    truncated: bool
+
+
+def read_requests(path: Path) -> list[RequestLine]:
+    """Read a request file.
+
+    Raises:
+        UserError: a line is no request, an id comes twice, or there is no request at all.
+    """
+    requests = list(read_records(path, RequestLine))
+    seen: set[str] = set()
+    for request in requests:
+        if request.id in seen:
+            raise UserError(
+                f"request id {request.id} comes twice", where=path, mend="ids must be unique"
+            )
+        seen.add(request.id)
+    if not requests:
+        raise UserError("holds no requests", where=path)
+    return requests
+
+
+def prepare(
+    requests: Sequence[Request], engine: Engine, weights_sha256: str, where: Path
+) -> list[Prepared]:
+    """Tokenise requests and make their keys.
+
+    Args:
+        requests: in any order.
+        engine: its vocabulary and chat template are used, its tensors are not loaded.
+        weights_sha256: digest of the weights, for the keys.
+        where: the request file, for messages.
+
+    Raises:
+        UserError: a prompt cannot be rendered or does not fit; names the request.
+    """
+    return [_prepare(request, engine, weights_sha256, where) for request in requests]
+
+
+def _prepare(request: Request, engine: Engine, weights_sha256: str, where: Path) -> Prepared:
+    try:
+        if request.messages is not None:
+            messages = [{"role": m.role, "content": m.content} for m in request.messages]
+            prompt = engine.chat(messages, request.template)
+        else:
+            prompt = engine.plain(request.prompt or "")
+        limit = request.max_prompt_tokens
+        truncated = limit is not None and len(prompt) > limit
+        prompt = prompt[:limit] if truncated else prompt
+        engine.check(prompt)
+    except PromptError as error:
+        raise UserError(
+            error.what, where=f"{where} request {request.id}", mend=error.mend
+        ) from error
+    stop = engine.stop if request.stop is None else frozenset(request.stop)
+    for token in stop:
+        if not 0 <= token < engine.vocabulary.size:
+            raise UserError(
+                f"stop token {token} is not in the vocabulary of {engine.vocabulary.size} tokens",
+                where=f"{where} request {request.id}",
+                mend="name token ids of these weights",
+            )
+    sampled = request.sampling if request.sampling.temperature > 0 else None
+    key = generation_key(
+        weights_sha256,
+        prompt,
+        request.max_tokens,
+        stop,
+        sampling=sampled.model_dump() if sampled else None,
+        plan=engine.plan,
+    )
+    name = digest(key)
+    sampling = None
+    if sampled:
+        sampling = Sampling(sampled.temperature, sampled.top_p, sampled.top_k, stream=name)
+    return Prepared(request, Job(prompt, request.max_tokens, stop, sampling), key, name, truncated)

@@ -1,0 +1,120 @@
+"""A run of ``generate``: what is in the store is taken, the rest is made and stored cell by cell.
+
+The weights' digest stands in every key. Without ``weights_sha256`` the file is hashed at the
+start; with it the file is hashed only when there is something to make, before the first object
+is written: what the store already holds under that digest is right whatever the file is.
+"""
+
+import errno
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from steerability.canonical import canonical_json, sha256_file
+from steerability.console import Progress
+from steerability.engine import Engine, InputError, engine_identity
+from steerability.errors import UserError
+from steerability.files import write_atomic
+from steerability.generate.outputs import output_line, stored_value
+from steerability.generate.requests import Prepared, prepare, read_requests
+from steerability.jsonl import write_records
+from steerability.store import Store
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of ``generate``; see its help."""
+
+    weights: Path
+    requests: Path
+    output: Path
+    store: Path
+    parallel: int | None = None
+    threads: int | None = None
+    gpu_layers: int | None = 0
+    weights_sha256: str | None = None
+    facts: Path | None = None
+
+
+def run(settings: Settings) -> None:
+    """Make the output file, and on the way every object that the store lacks.
+
+    Raises:
+        UserError: the requests or the weights are at fault; the store is untouched.
+        OSError: no room on the disk; finished cells stay, no half object does.
+    """
+    started = time.monotonic()
+    requests = read_requests(settings.requests)
+    try:
+        engine = Engine(
+            settings.weights,
+            parallel=settings.parallel,
+            threads=settings.threads,
+            gpu_layers=settings.gpu_layers,
+        )
+    except InputError as error:
+        raise UserError(error.what, where=settings.weights, mend=error.mend) from error
+    with engine:
+        sha256 = settings.weights_sha256 or sha256_file(settings.weights)
+        prepared = prepare(requests, engine, sha256, settings.requests)
+        store = Store(settings.store)
+        values = {item.name: store.get(item.key) for item in prepared}
+        missing = [
+            item
+            for item in {item.name: item for item in prepared}.values()
+            if values[item.name] is None
+        ]
+        found = len(prepared) - sum(values[item.name] is None for item in prepared)
+        if missing:
+            if settings.weights_sha256:
+                _check_digest(settings.weights, settings.weights_sha256)
+            store.check_writable()
+        progress = Progress("generate", len(missing))
+        with progress:
+            values |= _make(missing, engine, store, progress)
+        write_records(
+            settings.output,
+            (output_line(item, values[item.name] or {}, engine.vocabulary) for item in prepared),
+        )
+        progress.close_with(len(prepared), found, len(prepared) - found)
+        if settings.facts:
+            facts = {
+                "engine": engine_identity(),
+                "weights_sha256": sha256,
+                "wanted": len(prepared),
+                "made": len(missing),
+                "seconds": round(time.monotonic() - started, 3),
+                **engine.facts(),
+            }
+            write_atomic(settings.facts, canonical_json(facts) + b"\n")
+
+
+def _make(
+    missing: list[Prepared], engine: Engine, store: Store, progress: Progress
+) -> dict[str, Any]:
+    values = {}
+    for index, generation in engine.generate([item.job for item in missing], progress.tick):
+        item = missing[index]
+        value = stored_value(generation, engine.vocabulary)
+        try:
+            store.put(item.key, value)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise OSError(
+                error.errno, "no room left on the disk; make room and start again", str(store.root)
+            ) from error
+        values[item.name] = value
+        progress.advance()
+    return values
+
+
+def _check_digest(weights: Path, wanted: str) -> None:
+    actual = sha256_file(weights)
+    if actual != wanted:
+        raise UserError(
+            f"the weights have the digest {actual}, not {wanted}",
+            where=weights,
+            mend="fetch the file again or correct the digest",
+        )
