@@ -43,7 +43,9 @@ shell.prefix(
 def code(*rooms):
     """Files of the package that decide a stage's result: Snakemake does not track imports."""
     package = HOME / "workflow" / "steerability"
-    return sorted(str(path) for room in rooms for path in (package / room).glob("*.py"))
+    kinds = {".py", ".j2", ".css", ".js"}
+    paths = (path for room in rooms for path in (package / room).glob("*"))
+    return sorted(str(path) for path in paths if path.suffix in kinds)
 
 
 DEPLOYMENT = workflow.deployment_settings

@@ -1,4 +1,29 @@
-# Stage publish: the manifest with the digest of everything published.
+# Stage publish: the page, and the manifest with the digest of everything published.
+
+
+rule page:
+    input:
+        suite=f"{RUN}/suite.json",
+        interventions=f"{RUN}/interventions.jsonl",
+        completions=completion_files(),
+        labels=label_files(),
+        cells=f"{RUN}/cells.csv",
+        table=f"{RUN}/table1.csv",
+        figures=f"{RUN}/figures",
+        code=code("pages"),
+    output:
+        f"{RUN}/index.html",
+    log:
+        f"{RUN}/logs/page.log",
+    container:
+        image("analysis")
+    params:
+        run=CONFIG.run,
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
+        notes=judge_notes(),
+    shell:
+        "python -m steerability --log {log} page --run {params.run} {params.folder} "
+        "{params.notes:q}"
 
 
 rule publish:
@@ -9,6 +34,7 @@ rule publish:
         table=f"{RUN}/table1.csv",
         statistics=f"{RUN}/tests.csv",
         figures=f"{RUN}/figures",
+        page=f"{RUN}/index.html",
         code=code("publish"),
     output:
         f"{RUN}/manifest.json",

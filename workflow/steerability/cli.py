@@ -42,6 +42,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "Test what the config declares.",
     ),
     "figures": ("steerability.figures.command", "figures", "Draw the figures."),
+    "page": ("steerability.pages.command", "page", "Write the page of a run."),
     "publish": ("steerability.publish.command", "publish", "Write the manifest of a run."),
     "verify": ("steerability.publish.command", "verify", "Check a run against its manifest."),
     "config": ("steerability.config.command", "config", "Check a config, or print its schema."),

@@ -1,0 +1,32 @@
+"""The verb ``page``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steerability.analyse.names import NOTE_HELP, parse_notes
+from steerability.files import write_atomic
+from steerability.pages.build import render
+from steerability.pages.collect import collect
+from steerability.pages.statistics import PARTS
+
+PAGE = "index.html"
+
+
+def page(
+    folder: Annotated[Path, typer.Argument(help="the run's folder")],
+    run: Annotated[str | None, typer.Option(help="the run's name; by default the folder's")] = None,
+    note: Annotated[list[str] | None, typer.Option(help=NOTE_HELP)] = None,
+) -> None:
+    """Write ``index.html``: the run as one page that opens from disk without a network."""
+    shown = collect(
+        folder,
+        name=run or folder.resolve().name,
+        notes=parse_notes(note or []),
+        extra=tuple(PARTS),
+    )
+    content = render(shown, {}).encode("utf-8")
+    write_atomic(folder / PAGE, content)
+    size = len(content) / 2**20
+    print(f"page: {len(shown.completions):,} outputs, {size:.1f} MiB, {folder / PAGE}")

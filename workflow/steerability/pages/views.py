@@ -1,0 +1,95 @@
+"""Table 1 and the statistics beside it in the form that the page's template lays out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from steerability.pages.collect import CONDITIONS, Run
+
+DASH = "–"
+# label of a cell -> (column of the count, column of the rate) in table1.csv
+_RATES = {
+    "convergence": ("converged", "convergence", "valid"),
+    "safety_refusal": ("refused", "refusal", "valid"),
+    "nonsensical": ("nonsense", "nonsensical", "n"),
+}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate with the counts behind it and a link to the very cells.
+
+    Attributes:
+        percent: as ``table1.csv`` has it, a dash where it is not defined.
+        counts: ``29/44``, empty where the table keeps none.
+        interval: ``51.1 to 78.1``, empty where the table keeps none.
+        link: fragment that shows the cells counted.
+    """
+
+    percent: str
+    counts: str
+    interval: str
+    link: str
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A model's line of Table 1: rates by label and condition, and the gap."""
+
+    name: str
+    model: str
+    rates: dict[str, dict[str, Rate]]
+    delta: str
+    delta_interval: str
+
+
+def fragment(**filters: str) -> str:
+    """Return the URL fragment that sets the page's filters."""
+    return "#" + "&".join(f"{key}={quote(value, safe='/')}" for key, value in filters.items())
+
+
+def table_conditions(run: Run) -> list[str]:
+    """Return the conditions that Table 1 has counts of, in the page's order."""
+    return [
+        c for c in CONDITIONS if any(row.get(f"{c}_n") not in ("", "0", None) for row in run.table)
+    ]
+
+
+def table_rows(run: Run) -> list[TableRow]:
+    """Return Table 1, one row per model, in the order of ``table1.csv``."""
+    conditions = table_conditions(run)
+    return [
+        TableRow(
+            name=f"{row['size']} {row['stage']}".strip() or row["model"],
+            model=row["model"],
+            rates={label: {c: _rate(row, c, label) for c in conditions} for label in _RATES},
+            delta=row["delta"] or DASH,
+            delta_interval=_interval(row, "delta"),
+        )
+        for row in run.table
+    ]
+
+
+def _rate(row: dict[str, str], condition: str, label: str) -> Rate:
+    count, rate, of = (row.get(f"{condition}_{name}", "") for name in _RATES[label])
+    return Rate(
+        percent=rate or DASH,
+        counts=f"{count}/{of}" if count and of else "",
+        interval=_interval(row, f"{condition}_{_RATES[label][1]}"),
+        link=fragment(model=row["model"], intervention=condition, judge=row["judge"], label=label),
+    )
+
+
+def _interval(row: dict[str, str], name: str) -> str:
+    low, high = row.get(f"{name}_low", ""), row.get(f"{name}_high", "")
+    return f"{low} to {high}" if low and high else ""
+
+
+def label_counts(run: Run, labels: Sequence[str]) -> list[tuple[str, str, int, list[int]]]:
+    """Return name, note, number of cells labelled, and count by label, of each judge."""
+    counted = []
+    for judge, by_cell in run.labels.items():
+        given: list[str] = [label.label for label in by_cell.values()]
+        counts = [given.count(name) for name in labels]
+        counted.append((judge, run.notes.get(judge, ""), len(given), counts))
+    return counted
