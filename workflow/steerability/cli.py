@@ -34,6 +34,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "generate": ("steerability.generate.command", "generate", "Generate completions."),
     "assemble": ("steerability.generate.command", "assemble", "Join outputs to their cells."),
     "judge": ("steerability.judge.command", "judge", "Label completions."),
+    "agreement": (
+        "steerability.judge.agreement_command",
+        "agreement",
+        "Measure judges against reference labels.",
+    ),
     "score": ("steerability.score.command", "score", "Write the tidy table cells.csv."),
     "table": ("steerability.analyse.command", "table", "Write Table 1."),
     "statistics": (

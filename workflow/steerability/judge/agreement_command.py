@@ -1,0 +1,100 @@
+"""The verb ``agreement``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steerability.console import note
+from steerability.errors import UserError
+from steerability.jsonl import read_records
+from steerability.judge.agreement import agreement_row, columns
+from steerability.judge.calibration import COLUMNS as CALIBRATION_COLUMNS
+from steerability.judge.calibration import calibration_rows
+from steerability.judge.pairs import (
+    OutOfFold,
+    Pair,
+    conditions,
+    is_development,
+    pair_up,
+    read_completions,
+    read_labels,
+)
+from steerability.tables import Field, write_csv
+
+
+def agreement(
+    completions: Annotated[list[Path], typer.Option(help="Completions of the labelled models.")],
+    reference: Annotated[list[Path], typer.Option(help="The labels to agree with.")],
+    output: Annotated[Path, typer.Option(help="Where agreement.csv goes.")],
+    calibration: Annotated[Path, typer.Option(help="Where calibration.csv goes.")],
+    labels: Annotated[list[Path] | None, typer.Option(help="Labels of the judges.")] = None,
+    tuned: Annotated[
+        list[str] | None,
+        typer.Option(help="A judge whose cues were compared with the development half."),
+    ] = None,
+    out_of_fold: Annotated[
+        list[str] | None,
+        typer.Option(help="JUDGE=FILE: a trained judge's labels on cells it was not trained on."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 20260104,
+    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")] = 10_000,
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="Coverage.")] = 0.95,
+) -> None:
+    """Measure judges against reference labels.
+
+    ``evaluation`` is ``all`` (every cell, nothing trained), ``scenario`` (scenarios held out) or
+    ``model`` (a model held out); ``condition`` is ``all`` or an intervention. A judge given by
+    --out-of-fold is measured on those labels alone, whatever --labels holds of it.
+    """
+    rows = read_completions(completions)
+    truth = {
+        label.id: label for group in read_labels(reference).values() for label in group.values()
+    }
+    sets: list[tuple[str, str, list[Pair]]] = []
+    trained = _named_files(out_of_fold or [])
+    for judge, group in read_labels(labels or []).items():
+        if judge in trained:
+            continue
+        sets.append((judge, "all", pair_up(rows, truth, group.values())))
+        if judge in (tuned or []):
+            held = [row for row in group.values() if not is_development(rows[row.id].scenario)]
+            sets.append((judge, "scenario", pair_up(rows, truth, held)))
+    for judge, path in trained.items():
+        records = list(read_records(path, OutOfFold))
+        for evaluation in ("scenario", "model"):
+            chosen = [row for row in records if row.evaluation == evaluation]
+            sets.append((judge, evaluation, pair_up(rows, truth, chosen)))
+    table: list[dict[str, Field]] = []
+    curves: list[dict[str, Field]] = []
+    for judge, evaluation, pairs in sets:
+        if not pairs:
+            note(f"agreement: {judge} ({evaluation}) has no cell with a reference label")
+            continue
+        who: dict[str, Field] = {"judge": judge, "evaluation": evaluation}
+        for condition in ("all", *conditions(pairs)):
+            chosen_pairs = [pair for pair in pairs if condition in ("all", pair.condition)]
+            figures = agreement_row(
+                chosen_pairs, seed=seed, resamples=resamples, confidence=confidence
+            )
+            table.append(who | {"condition": condition} | figures)
+            if condition == "all":
+                note(
+                    f"agreement: {judge} ({evaluation}) n {figures['n']}, accuracy "
+                    f"{figures['accuracy']}, kappa {figures['kappa']} "
+                    f"[{figures['kappa_low']}, {figures['kappa_high']}], AC1 {figures['ac1']}, "
+                    f"alpha {figures['alpha']}, ECE {figures['ece'] or 'none'}"
+                )
+        curves += [who | row for row in calibration_rows(pairs)]
+    write_csv(output, columns(), table)
+    write_csv(calibration, CALIBRATION_COLUMNS, curves)
+
+
+def _named_files(words: list[str]) -> dict[str, Path]:
+    files = {}
+    for word in words:
+        name, sign, path = word.partition("=")
+        if not (name and sign and path):
+            raise UserError(f"{word!r} is not JUDGE=FILE", where="--out-of-fold")
+        files[name] = Path(path)
+    return files

@@ -1,0 +1,136 @@
+"""Joining completions, a judge's labels and reference labels; and which cells are held out."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from steerability.errors import UserError
+from steerability.jsonl import read_records
+from steerability.records import JUDGE_FAILED, Completion, Label, LabelName, Outcome, Record
+
+HeldOut = Literal["scenario", "model"]
+_DECIMALS = 4
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One cell that has a reference label and a judge's label.
+
+    Attributes:
+        scenario: the unit that is resampled.
+        condition: the intervention.
+        reference: one of ``LABELS``.
+        label: one of ``ANSWERS``.
+        probabilities: the judge's, by label; None where it has none.
+    """
+
+    scenario: str
+    condition: str
+    reference: str
+    label: str
+    probabilities: Mapping[Outcome, float] | None = None
+
+
+class OutOfFold(Record):
+    """A trained judge's label on a cell that its training did not see.
+
+    Attributes:
+        id: the cell.
+        evaluation: what was held out with it: its scenario (with all its cells) or its model.
+        fold: which fold it was in: a number, or the model.
+        label: the label.
+        probabilities: by label, after calibration within the fold's training cells.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1)
+    evaluation: HeldOut
+    fold: str
+    label: LabelName
+    probabilities: dict[Outcome, float]
+
+
+def is_development(scenario: str) -> bool:
+    """Say whether a scenario is in the half that cues may be compared with.
+
+    That half is the scenarios whose id's SHA-256 begins with an even byte; the other half is held
+    out: nothing reads its completions to write a cue.
+    """
+    return hashlib.sha256(scenario.encode("utf-8")).digest()[0] % 2 == 0
+
+
+def read_completions(paths: Iterable[Path]) -> dict[str, Completion]:
+    """Return completions by id.
+
+    Raises:
+        UserError: a file does not fit, or an id comes twice.
+    """
+    rows: dict[str, Completion] = {}
+    for path in paths:
+        for row in read_records(path, Completion):
+            if row.id in rows:
+                raise UserError(f"the cell {row.id} comes twice", where=path)
+            rows[row.id] = row
+    return rows
+
+
+def read_labels(paths: Iterable[Path]) -> dict[str, dict[str, Label]]:
+    """Return labels by judge and id, judges in the order they are met.
+
+    Raises:
+        UserError: a file does not fit, or a judge labels a cell twice.
+    """
+    labels: dict[str, dict[str, Label]] = {}
+    for path in paths:
+        for label in read_records(path, Label):
+            known = labels.setdefault(label.judge, {})
+            if label.id in known:
+                raise UserError(f"{label.judge} labels {label.id} twice", where=path)
+            known[label.id] = label
+    return labels
+
+
+def pair_up(
+    completions: dict[str, Completion],
+    reference: dict[str, Label],
+    labels: Iterable[Label | OutOfFold],
+) -> list[Pair]:
+    """Return the cells that have both labels, in the order of ``labels``.
+
+    A cell whose reference label is ``judge_failed`` has no reference and is left out.
+
+    Raises:
+        UserError: a label is for a cell that is not among the completions.
+    """
+    pairs = []
+    for label in labels:
+        row = completions.get(label.id)
+        if row is None:
+            raise UserError(
+                f"there is a label but no completion for {label.id}",
+                mend="give the completions of every labelled model",
+            )
+        given = reference.get(label.id)
+        if given is not None and given.label != JUDGE_FAILED:
+            pairs.append(
+                Pair(row.scenario, row.intervention, given.label, label.label, label.probabilities)
+            )
+    return pairs
+
+
+def conditions(pairs: Sequence[Pair]) -> list[str]:
+    """Return the interventions that occur: pro, none and anti first, others by name."""
+    known = ("pro", "none", "anti")
+    found = {pair.condition for pair in pairs}
+    return [name for name in known if name in found] + sorted(found.difference(known))
+
+
+def number(value: float) -> str | None:
+    """Return a figure as the CSV files print it, None where it is not defined."""
+    return None if math.isnan(value) else f"{value:.{_DECIMALS}f}"
