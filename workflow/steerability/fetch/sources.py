@@ -18,6 +18,7 @@ from steerability.errors import UserError
 from steerability.jsonl import explain
 from steerability.records import HEX_PATTERN, Record
 
+RAW_FILES = "https://raw.githubusercontent.com"
 MAX_BYTES = 64 * 1024 * 1024
 SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 
