@@ -23,6 +23,7 @@ mkdir -p "$images" "$wheels"
 declare -A locks=([base]="" [engine]="engine build llama" [analysis]="analysis" [engine-cuda]="engine build llama cuda")
 files=("containers/$name.def")
 for lock in ${locks[$name]}; do files+=("envs/$lock.txt"); done
+[ "$name" = analysis ] && files+=(containers/check_analysis.py)
 case $name in engine*) files+=(envs/llama-flags.txt envs/build-wheel.sh containers/check_engine.py) ;; esac
 [ "$name" = engine-cuda ] && files+=(envs/llama-cuda-flags.txt)
 base_key=""
@@ -64,9 +65,9 @@ mkdir -p "$context/wheels" "$work/tmp" "$work/cache"
 if [ "$name" != base ]; then
     "$python" -m venv "$work/venv"
     "$work/venv/bin/python" -m pip install -qq --require-hashes --no-deps -r "$root/envs/build.txt"
-    ln "$images/base.sif" "$context/base.sif" 2>/dev/null || cp "$images/base.sif" "$context/base.sif"
+    cp "$images/base.sif" "$context/base.sif"
     cp -r "$root/envs" "$context/envs"
-    cp "$root/containers/check_engine.py" "$context/envs/"
+    cp "$root"/containers/check_*.py "$context/envs/"
     pip_wheel=$("$work/venv/bin/python" -m pip --version | cut -d' ' -f2)
     wheelhouse build build
     for lock in ${locks[$name]}; do
@@ -117,10 +118,9 @@ began=$SECONDS
     tail -n 40 "$work/log" >&2
     die "building $name.sif failed (its last lines are above)"
 }
-cp "$work/log" "$image.log"
 rm -f "$image.key"
 mv "$context/$name.sif" "$image"
-[ "$(id -u)" = 0 ] && chown root: "$image"
+[ "$(id -u)" != 0 ] || chown root: "$image"
 (cd "$images" && sha256sum "$name.sif" >"$name.sif.sha256")
 echo "$key" >"$image.key"
 echo "containers/build.sh: $name.sif, $(du -m "$image" | cut -f1) MB, $((SECONDS - began)) s, sha256 $(cut -d' ' -f1 "$image.sha256")"

@@ -53,6 +53,17 @@ IN_CONTAINERS = "apptainer" in {str(method) for method in DEPLOYMENT.deployment_
 GPU = "--nv" in (DEPLOYMENT.apptainer_args or "").split()
 
 
+def all_cores():
+    """Threads of the jobs that use a whole machine; on a cluster the profile's set-threads says."""
+    return workflow.resource_settings.cores or 8
+
+
+def memory_mb(weights):
+    """Memory, in MB, of a job that loads weights: their size, its cache beside them, and Python."""
+    size = WEIGHTS[weights].bytes if weights else None
+    return 4000 + round(1.25e-6 * (size or 0))
+
+
 def image(name):
     """The Apptainer image of a stage, built by `make containers`."""
     name = "engine-cuda" if name == "engine" and GPU else name
@@ -215,8 +226,12 @@ def judge_options(name):
     return " ".join(words)
 
 
+def judge_weights(name):
+    return getattr(judge(name), "weights", None)
+
+
 def judge_threads(name):
-    return workflow.cores if getattr(judge(name), "weights", None) else 1
+    return all_cores() if judge_weights(name) else 1
 
 
 try:

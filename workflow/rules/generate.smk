@@ -73,7 +73,10 @@ rule generate:
         f"{RUN}/benchmarks/generate/{{model}}-{{shard}}.tsv"
     container:
         generate_image
-    threads: workflow.cores
+    threads: all_cores()
+    resources:
+        gpu=int(GPU),
+        mem_mb=lambda wildcards: memory_mb(getattr(model(wildcards.model), "weights", None)),
     params:
         sha256=lambda wildcards: weights_digest(model(wildcards.model).weights),
         store=CONFIG.store,

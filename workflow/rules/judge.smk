@@ -15,6 +15,9 @@ rule judge:
     container:
         judge_image
     threads: lambda wildcards: judge_threads(wildcards.judge)
+    resources:
+        gpu=lambda wildcards: int(GPU and bool(judge_weights(wildcards.judge))),
+        mem_mb=lambda wildcards: memory_mb(judge_weights(wildcards.judge)),
     params:
         kind=lambda wildcards: judge(wildcards.judge).kind,
         options=lambda wildcards: judge_options(wildcards.judge),
