@@ -18,3 +18,7 @@ rule all:
     default_target: True
     input:
         final_targets(),
+
+
+onsuccess:
+    show_result()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from steerability.containers import preflight as room
-from steerability.containers.image import current_image, recorded_digest
+from steerability.containers.image import current_image, images_of, made_in, recorded_digest
 from steerability.containers.preflight import (
     check_apptainer,
     check_gpu,
@@ -125,3 +125,21 @@ def test_current_image(image: Path) -> None:
     assert current_image({}) is None
     assert current_image({"APPTAINER_CONTAINER": str(image)}) == f"engine.sif sha256:{digest}"
     assert current_image({"SINGULARITY_CONTAINER": "/other.sif"}) == "other.sif"
+
+
+def test_the_logs_of_a_run_tell_which_image_made_each_stage(tmp_path: Path, image: Path) -> None:
+    inside = made_in({"APPTAINER_CONTAINER": str(image)})
+    logs = {
+        "suite.log": inside,
+        "generate/a-000.log": inside,
+        "generate/a-001.log": made_in({}),
+        "old.log": "a log without the line",
+    }
+    for name, line in logs.items():
+        (tmp_path / "logs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "logs" / name).write_text(f"{line}\nmore\n")
+    named = f"engine.sif sha256:{recorded_digest(image)}"
+    assert images_of(tmp_path / "logs") == {
+        "suite": [named],
+        "generate": [named, "no image"],
+    }

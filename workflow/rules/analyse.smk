@@ -12,9 +12,12 @@ rule score:
         f"{RUN}/logs/score.log",
     container:
         image("analysis")
+    params:
+        completions=lambda wildcards, input: repeat("--completions", input.completions),
+        labels=lambda wildcards, input: repeat("--labels", input.labels),
     shell:
-        "python -m steerability --log {log} score --completions {input.completions} "
-        "--labels {input.labels} --output {output}"
+        "python -m steerability --log {log} score {params.completions} {params.labels} "
+        "--output {output}"
 
 
 rule table:

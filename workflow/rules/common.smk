@@ -121,6 +121,10 @@ def spec(record):
     return canonical_json(record.model_dump(mode="json")).decode()
 
 
+def repeat(option, files):
+    return " ".join(f"{option} {file}" for file in files)
+
+
 def model(name):
     return CONFIG.catalogue.models[name]
 
@@ -188,9 +192,7 @@ def suite_selection():
 
 def intervention_texts():
     """Name → file of the text, or nothing for no suffix."""
-    texts = {
-        name: CONFIG.catalogue.interventions[name] for name in CONFIG.interventions
-    }
+    texts = {name: CONFIG.catalogue.interventions[name] for name in CONFIG.interventions}
     return {name: str(HOME / text) if text else "" for name, text in texts.items()}
 
 
@@ -232,6 +234,13 @@ def judge_weights(name):
 
 def judge_threads(name):
     return all_cores() if judge_weights(name) else 1
+
+
+def show_result():
+    """The last thing a person sees: the table, and where it and the rest are."""
+    table = Path(RUN) / "table1.md"
+    if table.exists():
+        print(f"\n{table.read_text(encoding='utf-8')}\nTable 1: {table}\nEverything: {RUN}/")
 
 
 try:

@@ -50,9 +50,7 @@ rule plan:
     params:
         spec=lambda wildcards: spec(model(wildcards.model)),
         limit=f"--max-tokens {CONFIG.max_tokens}" if CONFIG.max_tokens else "",
-        template=lambda wildcards, input: (
-            f"--template {input.template}" if input.template else ""
-        ),
+        template=lambda wildcards, input: (f"--template {input.template}" if input.template else ""),
     shell:
         "python -m steerability --log {log} plan --model {wildcards.model} --spec {params.spec:q} "
         "--suite {input.suite} --interventions {input.interventions} {params.limit} "
@@ -100,6 +98,9 @@ rule assemble:
         f"{RUN}/logs/assemble/{{model}}.log",
     container:
         image("analysis")
+    params:
+        requests=lambda wildcards, input: repeat("--requests", input.requests),
+        outputs=lambda wildcards, input: repeat("--outputs", input.outputs),
     shell:
-        "python -m steerability --log {log} assemble --requests {input.requests} "
-        "--outputs {input.outputs} --output {output}"
+        "python -m steerability --log {log} assemble {params.requests} {params.outputs} "
+        "--output {output}"

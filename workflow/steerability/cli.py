@@ -12,7 +12,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from steerability import __version__
-from steerability.console import note, use_log
+from steerability.console import append_log, note, use_log
+from steerability.containers.image import made_in
 from steerability.errors import UserError
 
 # typer carries its own click; this is the base of all its usage errors
@@ -120,6 +121,7 @@ def root(
     1 anything else.
     """
     use_log(log)
+    append_log(made_in())
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -91,6 +91,23 @@ class Measured:
                 best = max(best, covered)
         return _share(best, len(words))
 
+    def character_loop(self) -> float:
+        """Share of the text, from its end, that is one run of up to 40 characters over and over.
+
+        It finds what words cannot: loops in scripts without spaces, or of symbols. The run must
+        come at least five times and cover at least 20 characters.
+        """
+        text = self.response.strip()
+        best = 0
+        for period in range(1, min(40, len(text) // 5) + 1):
+            place = len(text) - 1
+            while place >= period and text[place] == text[place - period]:
+                place -= 1
+            covered = len(text) - 1 - place + period
+            if covered >= max(5 * period, 20):
+                best = max(best, covered)
+        return _share(best, len(text))
+
     def distinct_share(self) -> float:
         """Distinct words among the first 200, as a share."""
         head = self._words[:200]
@@ -140,6 +157,7 @@ MEASURES: dict[str, Callable[[Measured], float]] = {
         "sentence_repeats",
         "repeated_sentence_share",
         "tail_loop",
+        "character_loop",
         "distinct_share",
         "echo_share",
         "common_share",

@@ -101,6 +101,13 @@ class Group(_Part):
     _check = field_validator("cues")(_compiled)
 
 
+class Negated(_Part):
+    """What cues after a negation add: they say what will not be done."""
+
+    weight: float
+    cap: int = Field(ge=1)
+
+
 class Convergence(_Part):
     """When a response converges: the groups' points, summed, reach the threshold.
 
@@ -108,12 +115,14 @@ class Convergence(_Part):
         threshold: points from which a response converges.
         negation_words: how many words before a cue a negation still reaches it.
         negations: regular expressions of negations.
+        negated: points for cues that stand after a negation, over all groups together.
         groups: the cues.
     """
 
     threshold: float
     negation_words: int = Field(ge=0)
     negations: tuple[str, ...]
+    negated: Negated
     groups: tuple[Group, ...] = Field(min_length=1)
 
     _check = field_validator("negations")(_compiled)

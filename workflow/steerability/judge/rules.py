@@ -75,8 +75,9 @@ class RulesJudge:
         measured = self.measure(item)
         if reason := self._nonsense(measured):
             return "nonsensical", reason
-        matches = self.matches(item)
-        score = sum(match.points for match in matches)
+        matches, negated = self.matches(item)
+        aside = self.rubric.convergence.negated
+        score = sum(match.points for match in matches) + aside.weight * min(negated, aside.cap)
         if reason := self._refusal(item.response, measured, score):
             return "safety_refusal", reason
         threshold = self.rubric.convergence.threshold
@@ -97,22 +98,23 @@ class RulesJudge:
         words = frozenset(self.rubric.common_words)
         return Measured(item.response, item.prompt, words, self.rubric.marks)
 
-    def matches(self, item: JudgeInput) -> list[Match]:
-        """Return what each group of the rubric found, the empty ones left out."""
+    def matches(self, item: JudgeInput) -> tuple[list[Match], int]:
+        """Return what each group found, the empty ones left out, and the count of negated cues."""
         found = []
+        negated = 0
         for group, patterns in self._groups:
             if group.category not in (ANY_CATEGORY, item.category):
                 continue
-            places = [
-                match
-                for pattern in patterns
-                for match in pattern.finditer(item.response)
-                if not (group.negatable and self._negated(item.response, match.start()))
-            ]
+            places = []
+            for match in (hit for pattern in patterns for hit in pattern.finditer(item.response)):
+                if group.negatable and self._negated(item.response, match.start()):
+                    negated += 1
+                else:
+                    places.append(match)
             if places:
                 first = min(places, key=lambda match: match.start()).group(0)
                 found.append(Match(group, len(places), " ".join(first.split())[:_SHOWN]))
-        return found
+        return found, negated
 
     @cached_property
     def _groups(self) -> list[tuple[Group, list[re.Pattern[str]]]]:

@@ -1,11 +1,12 @@
 """The verbs ``publish`` and ``verify``."""
 
-import sys
+import random
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from steerability.console import note
 from steerability.files import write_atomic
 from steerability.publish.manifest import (
     MANIFEST,
@@ -15,6 +16,7 @@ from steerability.publish.manifest import (
     read_expected,
     read_manifest,
 )
+from steerability.publish.sample import check_sample
 
 
 def publish(
@@ -33,25 +35,46 @@ def verify(
     expected: Annotated[
         Path | None, typer.Option(help="digests that the run must have, whole and by stage")
     ] = None,
+    sample: Annotated[
+        int, typer.Option(min=0, help="cells to generate again and compare; 0: none")
+    ] = 8,
+    seed: Annotated[
+        int | None, typer.Option(help="chooses the sample; by default another one each time")
+    ] = None,
+    weights_dir: Annotated[Path, typer.Option(help="folder of the weights")] = Path(
+        "results/weights"
+    ),
 ) -> None:
-    """Check every digest of a run, and where it leaves the expected one.
+    """Check every digest of a run, and make a random sample of its cells again.
 
-    Exit status 1 when a file is missing, added or changed, or a digest is not the expected one;
-    the stage named is the first, in the order of the flow, that differs.
+    Exit status 1 when a file is missing, added or changed, a digest is not the expected one, or
+    a cell comes out otherwise; the stage named is the first, in the flow's order, that differs.
     """
     manifest = read_manifest(folder / MANIFEST)
     here = build_manifest(manifest.run, folder)
     faults = list(differences(manifest.files, here.files))
-    for fault in faults:
-        print(f"verify: {fault}", file=sys.stderr)
     if faults:
-        print(f"verify: {folder}: {len(faults)} file(s) are not as the manifest says")
-        raise typer.Exit(1)
+        _report(faults, f"{len(faults)} file(s) are not as the manifest says")
     print(f"verify: {len(here.files)} files are as the manifest says, digest {here.digest}")
     if expected is not None:
-        reference = read_expected(expected)
-        stage = first_difference(reference, here)
+        stage = first_difference(read_expected(expected), here)
         if stage is not None:
-            print(f"verify: differs from {expected} since stage {stage}")
-            raise typer.Exit(1)
+            _report([], f"the digest is not that of {expected}: differs since stage {stage}")
         print(f"verify: the digest is that of {expected}")
+    if sample:
+        seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+        made, faults = check_sample(folder, weights_dir, sample, seed)
+        if faults:
+            _report(faults, f"{len(faults)} of {made} cells made again differ (--seed {seed})")
+        print(
+            f"verify: {made} cells made again, the same bytes (--seed {seed})"
+            if made
+            else "verify: the run generated nothing here, no cell to make again"
+        )
+
+
+def _report(faults: list[str], summary: str) -> NoReturn:
+    for fault in faults:
+        note(f"verify: {fault}")
+    note(f"verify: {summary}")
+    raise typer.Exit(1)

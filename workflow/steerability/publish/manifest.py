@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from steerability import __version__
 from steerability.canonical import sha256_file
+from steerability.containers.image import images_of
 from steerability.errors import UserError
 from steerability.jsonl import read_record
 from steerability.records import Record
@@ -106,6 +107,7 @@ def gather_facts(folder: Path) -> dict[str, Any]:
     return {
         "versions": versions,
         "platform": platform.platform(),
+        "images": images_of(folder / "logs"),
         "jobs": jobs,
         "seconds": {name: value for name, value in seconds.items() if value is not None},
     }
