@@ -203,7 +203,7 @@ def test_the_published_runs_at_hand_have_the_published_counts(tmp_path):
     import csv
 
     with (REPOSITORY / "workflow/reference/table1_published.csv").open(encoding="utf-8") as file:
-        published = {row["published"]: row for row in csv.DictReader(file)}
+        published = {row["model"]: row for row in csv.DictReader(file)}
     real = place_from(MIRROR, REPOSITORY / "config" / "sources.csv", tmp_path / "sources")
     suite = load_instrumentaleval(real)
     present = [one for one in published_runs(real.sources) if real.path(one.log).is_file()]
@@ -213,10 +213,11 @@ def test_the_published_runs_at_hand_have_the_published_counts(tmp_path):
             real, one, suite, REPOSITORY / "workflow/reference/suffixes.csv"
         )
         labels = [record.label for record in parsed.records]
-        row, name = published[one.model], one.intervention
-        assert labels.count("convergence") == int(row[f"{name}_convergence_count"])
+        row = published[one.model.lower().removesuffix("-2507")]
+        name = one.intervention
+        assert labels.count("convergence") == int(row[f"{name}_converged"])
         assert len(labels) - labels.count("nonsensical") == int(row[f"{name}_valid"])
-        assert labels.count("safety_refusal") == int(row[f"{name}_refusal_count"])
+        assert labels.count("safety_refusal") == int(row[f"{name}_refused"])
         # protocol: 273 characters after the scenario for pro, 899 for anti
         steered_by = {"pro": 273, "none": 0, "anti": 899}[name]
         assert {len(r.prompt) - len(r.scenario.prompt) for r in parsed.records} == {steered_by}

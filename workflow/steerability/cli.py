@@ -47,6 +47,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "statistics",
         "Test what the config declares.",
     ),
+    "compare-published": (
+        "steerability.analyse.command",
+        "compare_published",
+        "Compare Table 1 with the published one.",
+    ),
     "figures": ("steerability.figures.command", "figures", "Draw the figures."),
     "page": ("steerability.pages.command", "page", "Write the page of a run."),
     "publish": ("steerability.publish.command", "publish", "Write the manifest of a run."),

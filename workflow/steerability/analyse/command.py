@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from steerability.analyse import render
+from steerability.analyse.comparison import COLUMNS as COMPARISON_COLUMNS
+from steerability.analyse.comparison import absent, compare, disagreements
 from steerability.analyse.grid import grid_of
 from steerability.analyse.names import NOTE_HELP, parse_notes
 from steerability.analyse.plan import PLAN_HELP, read_plan
@@ -17,6 +19,7 @@ from steerability.analyse.table1 import (
     outcomes,
     table1,
 )
+from steerability.console import note as say
 from steerability.files import write_atomic
 from steerability.score.cells import judges_of, read_cells
 from steerability.tables import write_csv
@@ -54,3 +57,21 @@ def table(
     write_csv(output_dir / "categories.csv", CATEGORY_COLUMNS, by_category)
     print(render.markdown(primary, plan, notes))
     print(f"table: {output_dir / 'table1.md'} (also .csv, .tex, .html)")
+
+
+def compare_published(
+    table: Annotated[Path, typer.Option(help="Table 1 of the run (table1.csv).")],
+    reference: Annotated[Path, typer.Option(help="The published figures.")],
+    output: Annotated[Path, typer.Option(help="Published, here and difference, one a line.")],
+) -> None:
+    """Compare Table 1 with the published one; status 1 where they differ beyond rounding."""
+    compared = compare(table, reference)
+    write_csv(output, COMPARISON_COLUMNS, [one.row() for one in compared])
+    if differing := disagreements(compared):
+        say(f"compare-published: differs from the published Table 1: {differing}")
+        raise typer.Exit(1)
+    gone = absent(compared)
+    numbers = sum(one.present for one in compared)
+    models = len({one.model for one in compared if one.present})
+    note_absent = f"; not in this run: {', '.join(gone)}" if gone else ""
+    say(f"compare-published: {numbers} numbers of {models} models as published{note_absent}")
