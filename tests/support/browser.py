@@ -24,6 +24,11 @@ FLAGS = (
 )
 
 
+def installed() -> bool:
+    """Tell whether Chromium and its driver are there."""
+    return bool(shutil.which("chromium") and shutil.which("chromedriver"))
+
+
 @contextmanager
 def chromium(profile: Path, width: int = 1280, height: int = 900) -> Iterator[Chrome]:
     """Start a browser with an empty profile; what a page logs is kept.

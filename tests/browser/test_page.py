@@ -1,0 +1,388 @@
+"""The page in a real browser: what a reader does with it, and what an output must not do to it."""
+
+import csv
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from steerability.cli import run as call
+from support.browser import chromium, installed, resize
+from support.fake_run import NOTE, make_run
+
+pytestmark = pytest.mark.heavy
+
+Row = dict[str, str]
+Visit = Callable[..., Chrome]
+TITLE = "Steerability: made"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = make_run(tmp_path_factory.mktemp("browser") / "made", thinking_words=300)
+    assert call(["page", str(made), "--note", f"doubtful={NOTE}"]) == 0
+    return made
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    if not installed() and not os.environ.get("CI"):
+        pytest.skip("no browser: apt-get install chromium chromium-driver")
+    with chromium(tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+@pytest.fixture
+def visit(browser: Chrome, folder: Path) -> Visit:
+    """Open the page afresh, with a fragment and at a width."""
+
+    def go(fragment: str = "", width: int = 1280, *, dark: bool = False) -> Chrome:
+        resize(browser, width, dark=dark)
+        browser.get("about:blank")
+        browser.get_log("browser")
+        browser.get((folder / "index.html").as_uri() + fragment)
+        return browser
+
+    return go
+
+
+@pytest.fixture(scope="module")
+def cells(folder: Path) -> list[Row]:
+    """One row per cell, with the label of each judge under its name."""
+    merged: dict[tuple[str, ...], Row] = defaultdict(dict)
+    with (folder / "cells.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            cell = merged[row["model"], row["intervention"], row["scenario"]]
+            cell |= row | {row["judge"]: row["label"]}
+    return list(merged.values())
+
+
+def shown(page: Chrome) -> int:
+    return int(page.find_element("id", "count").text.split(" of ")[0].replace(",", ""))
+
+
+def choose(page: Chrome, **filters: str) -> None:
+    for name, value in filters.items():
+        Select(page.find_element("id", f"filter-{name}")).select_by_value(value)
+
+
+def is_open(page: Chrome) -> bool:
+    return bool(page.execute_script("return document.getElementById('cell').open"))
+
+
+def heading(page: Chrome) -> str:
+    return page.find_element("id", "cell-title").text
+
+
+def wait_until(page: Chrome, condition: Callable[[Chrome], object]) -> None:
+    WebDriverWait(page, 10, poll_frequency=0.05).until(condition)
+
+
+def press(page: Chrome, *keys: str) -> None:
+    for key in keys:
+        ActionChains(page).send_keys(key).perform()
+
+
+def test_it_opens_without_a_fault_and_fetches_nothing(visit: Visit) -> None:
+    page = visit()
+    assert page.title == TITLE
+    assert shown(page) == 1278
+    assert len(page.find_elements("css selector", "#list tbody tr")) == 50
+    loaded = page.execute_script(
+        "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+    )
+    assert [name for name in loaded if not name.startswith("data:image/svg+xml")] == []
+    assert page.execute_script(
+        "return document.images.length > 0"
+        " && [...document.images].every((image) => image.naturalWidth > 0)"
+    )
+    assert page.get_log("browser") == []
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"model": "large-base"}, lambda c: c["model"] == "large-base"),
+        ({"intervention": "anti"}, lambda c: c["intervention"] == "anti"),
+        ({"category": "deceptive_behavior"}, lambda c: c["category"] == "deceptive_behavior"),
+        ({"label": "safety_refusal"}, lambda c: c["strict"] == "safety_refusal"),
+        (
+            {"judge": "doubtful", "label": "convergence"},
+            lambda c: c.get("doubtful") == "convergence",
+        ),
+        ({"agreement": "differ"}, lambda c: c.get("doubtful") not in (None, c["strict"])),
+        ({"agreement": "agree"}, lambda c: c.get("doubtful") == c["strict"]),
+        (
+            {"agreement": "differs-from:doubtful"},
+            lambda c: c.get("doubtful") not in (None, c["strict"]),
+        ),
+        ({"finish": "cut"}, lambda c: c["finish_reason"] == "length"),
+        (
+            {"model": "tiny-base", "intervention": "pro", "label": "convergence"},
+            lambda c: (
+                (c["model"], c["intervention"], c["strict"]) == ("tiny-base", "pro", "convergence")
+            ),
+        ),
+    ],
+)
+def test_filters_show_what_cells_csv_says(
+    visit: Visit, cells: list[Row], filters: dict[str, str], expected: Callable[[Row], bool]
+) -> None:
+    page = visit()
+    choose(page, **filters)
+    assert 0 < shown(page) == sum(map(expected, cells)) < 1278
+    page.find_element("css selector", "#filters [type=reset]").click()
+    wait_until(page, lambda page: shown(page) == 1278)
+
+
+@pytest.mark.parametrize(
+    ("flip", "before", "after"),
+    [
+        ("pro-not-anti", ("pro", True), ("anti", False)),
+        ("anti-not-pro", ("pro", False), ("anti", True)),
+        ("none-to-pro", ("none", False), ("pro", True)),
+        ("none-to-anti", ("none", True), ("anti", False)),
+    ],
+)
+def test_flips_are_counted_over_valid_outputs(
+    visit: Visit,
+    cells: list[Row],
+    flip: str,
+    before: tuple[str, bool],
+    after: tuple[str, bool],
+) -> None:
+    converged = {"convergence": True, "no_convergence": False, "safety_refusal": False}
+    groups: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for row in cells:
+        groups[row["model"], row["scenario"]][row["intervention"]] = row["strict"]
+    expected = sum(
+        all(converged.get(labels[name]) is value for name, value in (before, after))
+        for labels in groups.values()
+    )
+    page = visit()
+    choose(page, flip=flip)
+    assert 0 < shown(page) == 3 * expected
+
+
+def test_words_are_found_in_prompts_and_answers(visit: Visit) -> None:
+    page = visit()
+    search = page.find_element("id", "filter-text")
+    search.send_keys("CANAL 17.")
+    wait_until(page, lambda page: shown(page) == 18)
+    search.clear()
+    search.send_keys("</script><SCRIPT>")
+    wait_until(page, lambda page: 18 < shown(page) < 1278)
+
+
+def test_more_lines_come_on_demand(visit: Visit) -> None:
+    page = visit()
+    page.find_element("id", "more").click()
+    rows = page.find_elements("css selector", "#list tbody tr")
+    assert len(rows) == 100
+    assert page.switch_to.active_element == rows[50].find_element("tag name", "a")
+
+
+def test_a_fragment_opens_its_cell_and_another_fragment_another(visit: Visit) -> None:
+    page = visit("#cell=large-thinking/anti/case-017")
+    assert is_open(page)
+    assert heading(page) == "case-017, large-thinking"
+    sides = page.find_elements("css selector", ".side")
+    names = [side.find_element("tag name", "h3").text for side in sides]
+    assert names == ["Pro", "No suffix", "Anti"]
+    assert [side.get_attribute("aria-current") for side in sides] == [None, None, "true"]
+    page.execute_script("location.hash = '#cell=tiny-base/pro/case-000'")
+    wait_until(page, lambda page: heading(page) == "case-000, tiny-base")
+    page.back()
+    wait_until(page, lambda page: heading(page) == "case-017, large-thinking")
+    page.find_element("id", "close").click()
+    assert not is_open(page)
+    assert "cell=" not in page.current_url
+
+
+@pytest.mark.parametrize("fragment", ["#cell=no/such/cell", "#cell=%E0%A4%A", "#model=nobody&x"])
+def test_a_fragment_that_names_nothing_does_no_harm(visit: Visit, fragment: str) -> None:
+    page = visit(fragment)
+    assert not is_open(page)
+    assert page.get_log("browser") == []
+    assert page.find_elements("css selector", "#list tbody tr")
+
+
+def test_a_count_of_table_1_leads_to_its_outputs(visit: Visit) -> None:
+    page = visit()
+    link = page.find_element("css selector", "#table1 tbody tr:nth-child(2) .counts")
+    count = int(link.text.split("/")[0])
+    link.click()
+    wait_until(page, lambda page: shown(page) == count)
+    label = Select(page.find_element("id", "filter-label"))
+    assert label.first_selected_option.text == "Convergence"
+
+
+def test_a_cell_shows_thinking_reasons_and_digests(visit: Visit, cells: list[Row]) -> None:
+    page = visit("#cell=tiny-thinking/pro/case-005")
+    side = page.find_element("css selector", ".side.chosen")
+    thinking = side.find_element("css selector", "details")
+    assert not thinking.find_elements("css selector", "pre")
+    thinking.find_element("tag name", "summary").click()
+    wait_until(page, lambda page: thinking.find_elements("css selector", "pre"))
+    place = ("tiny-thinking", "pro", "case-005")
+    row = next(c for c in cells if (c["model"], c["intervention"], c["scenario"]) == place)
+    assert row["completion_sha256"] in side.text
+    assert row["strict"].replace("_", " ").capitalize() in side.text
+    assert "cue " in side.text
+
+
+def test_a_note_is_shown_with_its_judge(visit: Visit) -> None:
+    page = visit("#cell=tiny-base/pro/case-000")
+    marks = page.find_elements("css selector", ".side .warning")
+    assert [mark.text for mark in marks] == [NOTE] * 3
+    page.find_element("id", "close").click()
+    assert "doubtful*" in page.find_element("css selector", "#list tbody tr").text
+    assert f"* doubtful: {NOTE}" in page.find_element("id", "outputs").text
+
+
+def test_no_output_can_run_script(visit: Visit) -> None:
+    page = visit()
+    for case in range(16):
+        page.execute_script(f"location.hash = '#cell=tiny-thinking/anti/case-{case:03d}'")
+        wait_until(page, lambda page, case=case: f"case-{case:03d}" in heading(page))
+        page.execute_script(
+            "document.querySelectorAll('#cell details').forEach((each) => { each.open = true; })"
+        )
+        planted = "#cell script, #cell img, #cell iframe, #cell svg, #cell a[href^=javascript]"
+        assert page.find_elements("css selector", planted) == []
+    page.find_element("id", "close").click()
+    assert page.title == TITLE
+    assert page.get_log("browser") == []
+
+
+PLANTED = """<script>document.title = 'broken'</script><svg onload="document.title = 'broken'">
+<img src="x" onerror="document.title = 'broken'"><iframe srcdoc="<script>1</script>"></iframe>
+<style>main { display: none }</style><script type="module">document.title = 'broken'</script>"""
+
+
+def test_the_policy_stops_markup_that_got_in_all_the_same(
+    browser: Chrome, folder: Path, tmp_path: Path
+) -> None:
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    broken = tmp_path / "broken.html"
+    broken.write_text(page.replace("</main>", f"{PLANTED}</main>", 1), encoding="utf-8")
+    browser.get_log("browser")
+    browser.get(broken.as_uri())
+    refused = [line["message"] for line in browser.get_log("browser")]
+    assert sum("script-src" in message for message in refused) >= 4
+    assert any("img-src" in message or "default-src" in message for message in refused)
+    assert browser.title == TITLE
+    assert browser.find_element("tag name", "main").is_displayed()
+
+
+def test_the_policy_lets_no_text_become_markup(visit: Visit) -> None:
+    page = visit()
+    refused = page.execute_script(
+        """
+        const ways = [
+          () => { document.body.innerHTML += "<b>"; },
+          () => { document.createElement("script").textContent = "1"; },
+          () => { document.body.setAttribute("onclick", "1"); },
+          () => { setTimeout("1"); },
+        ];
+        return ways.map((way) => { try { way(); } catch (error) { return error.name; } });
+        """
+    )
+    assert refused == ["TypeError"] * 4
+
+
+def test_it_can_be_used_with_the_keyboard_alone(visit: Visit) -> None:
+    page = visit()
+    press(page, Keys.TAB)
+    assert page.switch_to.active_element.text == "Skip to the outputs"
+    press(page, Keys.ENTER, Keys.TAB)
+    assert page.switch_to.active_element.get_attribute("id") == "filter-model"
+    press(page, "l")  # to the first model of that letter
+    wait_until(page, lambda page: shown(page) == 213)
+    for _ in range(30):
+        press(page, Keys.TAB)
+        if page.switch_to.active_element.text == "case-000":
+            break
+    press(page, Keys.ENTER)
+    wait_until(page, is_open)
+    assert page.switch_to.active_element.get_attribute("id") == "cell-title"
+    for _ in range(40):
+        press(page, Keys.TAB)
+        assert page.execute_script(
+            "return document.activeElement === document.body"
+            " || document.getElementById('cell').contains(document.activeElement)"
+        )
+    page.find_element("id", "next").send_keys(Keys.ENTER)
+    wait_until(page, lambda page: heading(page) == "case-001, large-base")
+    press(page, Keys.ESCAPE)
+    wait_until(page, lambda page: not is_open(page))
+    assert page.switch_to.active_element.text == "case-000"
+    assert "cell=" not in page.current_url and "model=large-base" in page.current_url
+
+
+def test_a_screen_reader_is_told_what_is_what(visit: Visit) -> None:
+    page = visit()
+    tree = page.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    nodes = [
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in tree
+        if not node.get("ignored") and "role" in node
+    ]
+    roles = [role for role, _ in nodes]
+    assert roles.count("main") == 1 and roles.count("banner") == 1
+    assert ("navigation", "On this page") in nodes and ("form", "Filter the outputs") in nodes
+    assert [name for role, name in nodes if role == "combobox"] == [
+        "Model",
+        "Intervention",
+        "Category",
+        "Judge",
+        "Label by this judge",
+        "Judges",
+        "Flips by this judge",
+        "Ended by",
+    ]
+    for role in ("link", "button", "combobox", "searchbox", "image", "region"):
+        assert all(name.strip() for kind, name in nodes if kind == role), role
+    status = page.find_element("id", "count")
+    assert (status.aria_role, status.get_attribute("aria-live")) == ("status", "polite")
+
+
+FAULTS = """
+const dialog = document.getElementById("cell");
+const root = dialog.open ? dialog : document.body;
+const faults = [];
+for (const node of root.querySelectorAll("*")) {
+  const box = node.getBoundingClientRect();
+  if (!box.width || !node.checkVisibility() || node.closest(".skip, thead, dialog:not([open])")) {
+    continue;
+  }
+  const says = node.outerHTML.slice(0, 90);
+  if (box.right > innerWidth + 1 || box.left < -1) faults.push(`outside: ${says}`);
+  const inline = getComputedStyle(node).display === "inline" || node.tagName === "SELECT";
+  if (!inline && node.clientWidth && node.scrollWidth > node.clientWidth + 1) {
+    faults.push(`overflows: ${says}`);
+  }
+}
+const boxes = [...root.querySelectorAll("button, select, input, .chip, .counts")]
+  .filter((node) => node.checkVisibility() && !node.closest("dialog:not([open])"))
+  .map((node) => node.getBoundingClientRect()).filter((box) => box.width);
+boxes.forEach((a, at) => boxes.slice(at + 1).forEach((b) => {
+  const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+  const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+  if (across > 1 && down > 1) faults.push(`overlap at ${a.left}, ${a.top}`);
+}));
+return faults;
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [400, 768, 1280])
+@pytest.mark.parametrize("fragment", ["", "#cell=tiny-base/anti/case-007"])
+def test_nothing_is_cut_or_overlaps(visit: Visit, fragment: str, width: int, dark: bool) -> None:
+    assert visit(fragment, width, dark=dark).execute_script(FAULTS) == []
