@@ -10,6 +10,7 @@ from steerability.engine.engine import Engine, default_threads
 from steerability.engine.errors import EngineError, InputError, PromptError, WeightsError
 from steerability.engine.key import BatchPlan, engine_identity, generation_key
 from steerability.engine.sampling import Sampling
+from steerability.engine.scoring import ScoreJob, Scores
 
 __all__ = [
     "BatchPlan",
@@ -20,6 +21,8 @@ __all__ = [
     "Job",
     "PromptError",
     "Sampling",
+    "ScoreJob",
+    "Scores",
     "WeightsError",
     "default_threads",
     "engine_identity",

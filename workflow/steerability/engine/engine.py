@@ -21,6 +21,7 @@ from steerability.engine.errors import PromptError
 from steerability.engine.key import BatchPlan
 from steerability.engine.memory import fitting_width
 from steerability.engine.prompts import Message, chat_tokens, plain_tokens
+from steerability.engine.scoring import ScoreJob, Scorer, Scores
 from steerability.engine.vocabulary import Vocabulary
 from steerability.engine.weights import Weights
 
@@ -173,6 +174,50 @@ class Engine:
                 "prompt_tokens_evaluated": decoder.prefixes.evaluated,
                 "prompt_tokens_copied": decoder.prefixes.copied,
                 "tokens_generated": decoder.generated,
+            }
+
+    def score(
+        self,
+        jobs: Sequence[ScoreJob],
+        progress: Callable[[int], None] = lambda tokens: None,
+    ) -> Iterator[tuple[int, Scores]]:
+        """Return how likely given continuations are, without generating anything.
+
+        Args:
+            jobs: prompts with their continuations; what prompts share is evaluated once, so jobs
+                with a long common beginning (a rubric) cost little more than their ends.
+            progress: called with the number of prompt tokens done, for every job.
+
+        Yields:
+            ``(index into jobs, scores)``; ``scores[c][t]`` is the natural log-probability of token
+            ``t`` of continuation ``c`` given all before it, rounded to six decimals.
+
+        Raises:
+            PromptError: a prompt with its continuation does not fit the context window.
+            EngineError: not enough memory, or llama.cpp failed.
+        """
+        for job in jobs:
+            self.check(job.prompt)
+            if not all(job.continuations):
+                raise PromptError("a continuation is empty")
+            if job.longest > self.window:
+                raise PromptError(
+                    f"prompt and continuation have {job.longest} tokens, the model's context "
+                    f"holds {self.window}"
+                )
+        if not jobs:
+            return
+        context = self._context(max(job.longest for job in jobs), 1)
+        started = time.monotonic()
+        scorer = Scorer(context, share=self.share_prefixes, progress=progress)
+        try:
+            yield from scorer.run(jobs)
+        finally:
+            context.close()
+            self._facts |= {
+                "seconds_scoring": round(time.monotonic() - started, 3),
+                "prompt_tokens_evaluated": scorer.prefixes.evaluated,
+                "prompt_tokens_copied": scorer.prefixes.copied,
             }
 
     def _context(self, tokens: int, jobs: int) -> Context:

@@ -1,0 +1,94 @@
+"""Log-likelihoods of given continuations, without decoding.
+
+One evaluation per prompt after the prefix that it shares with the prompt before it; the first
+token of every continuation is read off the prompt's last row, and only continuations of several
+tokens evaluate anything more.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steerability.engine.context import CHUNK, Context
+from steerability.engine.prefixes import PrefixStack, in_order
+from steerability.engine.sampling import greedy
+
+# Beyond this the last bits of exp and log differ between CPUs.
+_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class ScoreJob:
+    """A prompt and the texts that may follow it.
+
+    Attributes:
+        prompt: token ids, at least one.
+        continuations: token ids of each, at least one token.
+    """
+
+    prompt: tuple[int, ...]
+    continuations: tuple[tuple[int, ...], ...]
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the prompt with its longest continuation."""
+        return len(self.prompt) + max(map(len, self.continuations), default=0)
+
+
+Scores = tuple[tuple[float, ...], ...]
+
+
+def log_probability(logits: NDArray[np.float32], token: int) -> float:
+    """Return a token's natural log-probability, rounded to six decimals."""
+    best = float(logits[greedy(logits)])
+    shifted = logits.astype(np.float64) - best
+    total = float(np.log(np.exp(shifted).sum()))
+    return round(float(shifted[token]) - total, _DECIMALS)
+
+
+class Scorer:
+    """Scores jobs one after the other on slot 0 of a context.
+
+    Args:
+        context: where to run.
+        share: evaluate shared prefixes once; the scores are the same.
+        progress: called with the number of tokens evaluated or copied, for every job.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        share: bool = True,
+        progress: Callable[[int], None] = lambda tokens: None,
+    ) -> None:
+        self._context = context
+        self._progress = progress
+        self.prefixes = PrefixStack(context, share=share)
+
+    def run(self, jobs: Sequence[ScoreJob]) -> Iterator[tuple[int, Scores]]:
+        """Score all jobs, yielding ``(index, log-probabilities per continuation and token)``."""
+        order = in_order([job.prompt for job in jobs])
+        for index, after in zip(order, [*order[1:], None], strict=True):
+            job = jobs[index]
+            following = None if after is None else jobs[after].prompt
+            first = self.prefixes.evaluate(0, job.prompt, following)[0].copy()
+            scores = tuple(self._continue(job, tokens, first) for tokens in job.continuations)
+            self._progress(len(job.prompt))
+            yield index, scores
+
+    def _continue(
+        self, job: ScoreJob, tokens: tuple[int, ...], first: NDArray[np.float32]
+    ) -> tuple[float, ...]:
+        scores = [log_probability(first, tokens[0])]
+        start = len(job.prompt)
+        for begin in range(0, len(tokens) - 1, CHUNK):
+            chunk = tokens[begin : min(begin + CHUNK, len(tokens) - 1)]
+            rows = self._context.rows(0, chunk, start + begin, range(len(chunk)))
+            wanted = tokens[begin + 1 : begin + 1 + len(chunk)]
+            scores += [log_probability(row, token) for row, token in zip(rows, wanted, strict=True)]
+        if len(tokens) > 1:
+            self._context.forget(0, start)
+        return tuple(scores)
