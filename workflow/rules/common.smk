@@ -243,13 +243,6 @@ def show_result():
         print(f"\n{table.read_text(encoding='utf-8')}\nTable 1: {table}\nEverything: {RUN}/")
 
 
-def show_result():
-    """The last thing a person sees: the table, and where it and the rest are."""
-    table = Path(RUN) / "table1.md"
-    if table.exists():
-        print(f"\n{table.read_text(encoding='utf-8')}\nTable 1: {table}\nEverything: {RUN}/")
-
-
 try:
     check_host()
 except UserError as error:

@@ -85,6 +85,14 @@ def obtain(pin: WeightPin, places: Places, say: Say) -> Weights:
         lock.release()
 
 
+def on_this_machine(pin: WeightPin, places: Places) -> Path | None:
+    """Return a file that should be this weight, unchecked, or None when it must be fetched."""
+    named = places.folder / f"{pin.sha256 or pin.name}.gguf"
+    if named.exists():
+        return named
+    return next((path for path, _ in _candidates(pin, places)), None)
+
+
 def _locked(pin: WeightPin, places: Places, say: Say) -> tuple[WeightPin, HubState]:
     """Close a pin's gaps by what the hub says and write them into the table."""
     locked, state = lock_pin(pin)

@@ -15,11 +15,22 @@ from steerability.suites.model import Suite
 
 
 def plan(
-    outputs: Annotated[list[Path], typer.Argument(help="one file of requests per shard")],
-    model: Annotated[str, typer.Option(help="the model's name")],
-    spec: Annotated[str, typer.Option(help="the model's entry in the config, as JSON")],
-    suite: Annotated[Path, typer.Option(help="the suite, as `suite --output` writes it")],
-    interventions: Annotated[Path, typer.Option(help="JSON lines of interventions")],
+    outputs: Annotated[
+        list[Path] | None, typer.Argument(help="one file of requests per shard")
+    ] = None,
+    configfile: Annotated[
+        list[Path] | None,
+        typer.Option(help="show what this config asks for; repeat to lay one over another"),
+    ] = None,
+    mirror: Annotated[
+        Path | None, typer.Option(help="folder of the published files, for --configfile")
+    ] = None,
+    model: Annotated[str, typer.Option(help="the model's name")] = "",
+    spec: Annotated[str, typer.Option(help="the model's entry in the config, as JSON")] = "",
+    suite: Annotated[
+        Path | None, typer.Option(help="the suite, as `suite --output` writes it")
+    ] = None,
+    interventions: Annotated[Path | None, typer.Option(help="JSON lines of interventions")] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="a limit of new tokens below the model's own")
     ] = None,
@@ -27,7 +38,23 @@ def plan(
         Path | None, typer.Option(help="a Jinja chat template in place of the weights' own")
     ] = None,
 ) -> None:
-    """Write one request per cell: a model's scenarios x interventions, split into shards."""
+    """Write one request per cell of a model, or show what a whole config asks for.
+
+    With files to write: a model's scenarios x interventions, split into shards. Without: the cells
+    of a config (config.yaml when none is named) by model and intervention, the tokens they need at
+    most, and the outside files and weights they need.
+    """
+    if not outputs:
+        # fetching needs packages that the container of the other use does not have
+        from steerability.plan.overview import show
+
+        show(configfile or [Path("config.yaml")], mirror)
+        return
+    if not model or not spec or suite is None or interventions is None:
+        raise UserError(
+            "requests are written from --model, --spec, --suite and --interventions",
+            mend="give all four, or no files to see a config's plan",
+        )
     try:
         entry: Model = TypeAdapter(Model).validate_json(spec)
     except ValidationError as error:

@@ -1,0 +1,110 @@
+"""What a run's plan is made of: its suite and its interventions, read from where they are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from steerability.config.model import Config, SuiteFile
+from steerability.errors import UserError
+from steerability.fetch.sources import SourceFolder
+from steerability.records import Intervention
+from steerability.suites.instrumentaleval import ORDER, load_instrumentaleval, source_name
+from steerability.suites.load import load_intervention, load_suite
+from steerability.suites.model import Suite
+from steerability.transcripts.layout import MODES
+from steerability.transcripts.runs import published_runs, recover_suffix
+
+PUBLISHED = "published:"
+SUFFIXES = Path("workflow/reference/suffixes.csv")
+
+
+def published_mode(text: str) -> str | None:
+    """Return ``pro``, ``anti`` or ``none`` for an intervention ``published:LABEL``, else None.
+
+    Raises:
+        UserError: no published run has that label.
+    """
+    if not text.startswith(PUBLISHED):
+        return None
+    label = text.removeprefix(PUBLISHED)
+    for name, mode in MODES.items():
+        if mode == label:
+            return name
+    raise UserError(
+        f"no published run is labelled {label}",
+        where="catalogue.interventions",
+        mend=f"use one of {', '.join(PUBLISHED + mode for mode in MODES.values())}",
+    )
+
+
+def suffix_sources(sources: SourceFolder, mode: str, mirror: Path | None = None) -> list[str]:
+    """Return the names of the two files that a published suffix is recovered from.
+
+    The text is the same in every log of its condition; the smallest is taken, of those that the
+    mirror holds where there is one.
+
+    Raises:
+        UserError: no such file.
+    """
+    runs = [run for run in published_runs(sources.sources) if run.intervention == mode]
+    if mirror is not None:
+        runs = [run for run in runs if (mirror / sources.source(run.log).path).is_file()]
+    if not runs:
+        raise UserError(
+            f"no published log of the condition {MODES[mode]}",
+            where=mirror or sources.table,
+            mend="name a mirror that holds one, or leave the mirror out",
+        )
+    smallest = min(runs, key=lambda run: sources.source(run.log).bytes)
+    return [smallest.log, smallest.settings]
+
+
+def wanted_sources(config: Config, sources: SourceFolder, mirror: Path | None = None) -> list[str]:
+    """Return the names of the outside files that a run's plan is made from, each once."""
+    entry = config.catalogue.suites[config.suite]
+    modes = [published_mode(config.catalogue.interventions[name]) for name in config.interventions]
+    logs = [
+        name
+        for mode in modes
+        if mode not in (None, "none")
+        for name in suffix_sources(sources, mode or "", mirror)
+    ]
+    if isinstance(entry, SuiteFile) and not logs:
+        return []
+    return [*map(source_name, ORDER), *logs]
+
+
+def read_suite(config: Config, sources: SourceFolder, home: Path) -> Suite:
+    """Read a run's suite from its file, or from the fetched files.
+
+    Args:
+        config: names the suite.
+        sources: the fetched files.
+        home: the repository, which the config's paths are relative to.
+
+    Raises:
+        UserError: a file is missing or wrong.
+    """
+    entry = config.catalogue.suites[config.suite]
+    if isinstance(entry, SuiteFile):
+        return load_suite(home / entry.path)
+    return load_instrumentaleval(sources, entry.selection)
+
+
+def read_interventions(config: Config, sources: SourceFolder, home: Path) -> Sequence[Intervention]:
+    """Read a run's interventions, in its order, from their files or the published logs.
+
+    Raises:
+        UserError: a file is missing or wrong.
+    """
+    texts = []
+    for name in config.interventions:
+        text = config.catalogue.interventions[name]
+        mode = published_mode(text)
+        if mode is None or mode == "none":
+            path = home / text if text and mode is None else None
+            texts.append(load_intervention(name, path))
+        else:
+            suite = load_instrumentaleval(sources)
+            found = recover_suffix(sources, suite, mode, home / SUFFIXES)
+            texts.append(Intervention(name=name, text=found.text))
+    return texts
