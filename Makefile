@@ -35,7 +35,8 @@ demo: $(VENV)/complete ## measure the embedded model with the built-in suite
 	$(ONE) $(SNAKEMAKE) --configfile config/demo.yaml
 
 replay: $(VENV)/complete ## Table 1 from the published transcripts [MIRROR=DIR] [MODELS=a,b]
-	$(ONE) $(SNAKEMAKE) --configfile config/replay.yaml \
+	@$(BIN)/steerability fetch --all $(if $(MIRROR),--mirror '$(MIRROR)')
+	@$(ONE) $(SNAKEMAKE) --configfile config/replay.yaml \
 	  --config '$(if $(MIRROR),sources={"mirror":"$(MIRROR)"},sources={})' \
 	  $(if $(MODELS),'models=[$(MODELS)]')
 

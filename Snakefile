@@ -14,6 +14,11 @@ include: "workflow/rules/analyse.smk"
 include: "workflow/rules/publish.smk"
 
 
+if TRANSCRIPTS:
+
+    include: "workflow/rules/transcripts.smk"
+
+
 rule all:
     default_target: True
     input:

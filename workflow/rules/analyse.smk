@@ -37,10 +37,12 @@ rule table:
         judge=CONFIG.primary_judge,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         notes=judge_notes(),
+        remark=absent_remark(),
         analysis=spec(CONFIG.analysis),
     shell:
         "python -m steerability --log {log} table --cells {input.cells} --judge {params.judge} "
-        "--analysis {params.analysis:q} --output-dir {params.folder} {params.notes:q}"
+        "--analysis {params.analysis:q} --output-dir {params.folder} {params.notes:q} "
+        "{params.remark:q}"
 
 
 rule statistics:

@@ -14,10 +14,19 @@ from steerability.containers.preflight import preflight
 from steerability.errors import UserError
 from steerability.fetch.package import installed_file
 from steerability.fetch.pins import read_pins
+from steerability.fetch.sources import read_sources
+from steerability.suites.instrumentaleval import ORDER, source_name
+from steerability.transcripts.availability import at_hand, digest_of_pins
+from steerability.transcripts.layout import MODES
+from steerability.transcripts.runs import published_runs
 
 try:
     CONFIG = check_config(dict(config))
     WEIGHTS = read_pins(HOME / CONFIG.sources.weights)
+    SOURCES = read_sources(HOME / CONFIG.sources.index)
+    TRANSCRIPTS = CONFIG.outputs == "transcripts"
+    AT_HAND = at_hand(CONFIG, HOME / CONFIG.sources.index) if TRANSCRIPTS else None
+    CONFIG = AT_HAND.config if AT_HAND else CONFIG
 except UserError as error:
     print(f"steerability: {error}", file=sys.stderr)
     sys.exit(2)
@@ -179,21 +188,72 @@ def final_targets():
     return [f"{RUN}/manifest.json"]
 
 
+def source_file(name):
+    return f"{CONFIG.sources.folder}/{name}"
+
+
+def from_sources():
+    """Where `fetch` takes files from; not a parameter, since their digests are pinned."""
+    mirror = CONFIG.sources.mirror
+    words = ["--sources-table", HOME / CONFIG.sources.index, "--output-dir", CONFIG.sources.folder]
+    words += ["--mirror", mirror] if mirror else ["--base-url", CONFIG.sources.base_url]
+    return shlex.join(map(str, words))
+
+
+FROM_SOURCES = from_sources()
+READ_SOURCES = shlex.join(
+    map(str, ["--sources-table", HOME / CONFIG.sources.index, "--sources", CONFIG.sources.folder])
+)
+
+
+def pins(names):
+    return digest_of_pins(SOURCES, names)
+
+
+def suite_sources():
+    return [source_name(category) for category in ORDER]
+
+
 def suite_input():
-    """What the suite is read from: its file, or the folder of fetched CSV files."""
+    """What the suite is read from: its file, or its fetched CSV files."""
     entry = CONFIG.catalogue.suites[CONFIG.suite]
+    if entry.kind == "instrumentaleval":
+        return [source_file(name) for name in suite_sources()]
     return str(HOME / entry.path)
 
 
-def suite_selection():
-    selection = getattr(CONFIG.catalogue.suites[CONFIG.suite], "selection", None)
-    return f"--selection {selection}" if selection else ""
+def suite_options():
+    entry = CONFIG.catalogue.suites[CONFIG.suite]
+    if entry.kind == "instrumentaleval":
+        return f"--instrumentaleval {entry.selection} {READ_SOURCES}"
+    return shlex.quote(str(HOME / entry.path))
+
+
+def run_names(published, mode):
+    return [f"transcripts/{published}/{mode}/{file}" for file in ("stdout.log", "config.json")]
+
+
+def suffix_run(intervention):
+    """The run that a published suffix is recovered from: the first one that can be had."""
+    mirror = CONFIG.sources.mirror
+    runs = [run for run in published_runs(SOURCES) if run.intervention == intervention]
+    held = [run for run in runs if not mirror or (Path(mirror) / SOURCES[run.log].path).is_file()]
+    return (held or runs)[0]
+
+
+def intervention_text(text):
+    """File of a text: as named, or recovered where it is `published:LABEL`; empty for none."""
+    label = text.removeprefix("published:")
+    if label != text:
+        names = {mode: name for name, mode in MODES.items()}
+        return f"{CONFIG.sources.folder}/suffixes/{names.get(label, label)}.txt"
+    return str(HOME / text) if text else ""
 
 
 def intervention_texts():
     """Name → file of the text, or nothing for no suffix."""
     texts = {name: CONFIG.catalogue.interventions[name] for name in CONFIG.interventions}
-    return {name: str(HOME / text) if text else "" for name, text in texts.items()}
+    return {name: intervention_text(text) for name, text in texts.items()}
 
 
 def intervention_inputs():
@@ -234,6 +294,41 @@ def judge_weights(name):
 
 def judge_threads(name):
     return all_cores() if judge_weights(name) else 1
+
+
+def published_judge():
+    """The folder that published labels go to: the name of their judge."""
+    named = (use.judge for use in CONFIG.judges if judge(use.judge).kind == "published")
+    return next(named, "published")
+
+
+def generated_judges():
+    """Judges that label completions here; the published labels come with the transcripts."""
+    kinds = {use.judge: judge(use.judge).kind for use in CONFIG.judges}
+    return [name for name, kind in kinds.items() if kind != "published"]
+
+
+def runs_of(name):
+    return AT_HAND.runs[name]
+
+
+def run_files(name):
+    return [source_file(file) for run in runs_of(name) for file in (run.log, run.settings)]
+
+
+def run_pins(name):
+    return pins([file for run in runs_of(name) for file in (run.log, run.settings)])
+
+
+def absent_remark():
+    """What a table of published outputs must say that it lacks."""
+    absent = AT_HAND.absent if AT_HAND else ""
+    return ["--remark", f"Not in the mirror, so not in this table: {absent}."] if absent else []
+
+
+def comparison():
+    """The comparison with the published table, which goes with published outputs."""
+    return [f"{RUN}/comparison.csv"] if TRANSCRIPTS else []
 
 
 def show_result():

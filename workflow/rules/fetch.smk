@@ -13,3 +13,54 @@ rule fetch_weights:
     shell:
         "python -m steerability --log {log} fetch --weights {params.name} "
         "--weights-table {params.index} --weights-dir {params.folder}"
+
+
+rule fetch_suite:
+    output:
+        [source_file(name) for name in suite_sources()],
+    log:
+        f"{CONFIG.results}/logs/fetch/instrumentaleval.log",
+    params:
+        names=suite_sources(),
+        pins=pins(suite_sources()),
+    shell:
+        "python -m steerability --log {log} fetch {params.names:q} {FROM_SOURCES}"
+
+
+rule fetch_run:
+    output:
+        multiext(
+            f"{CONFIG.sources.folder}/transcripts/{{published}}/{{mode}}/",
+            "stdout.log",
+            "config.json",
+        ),
+    log:
+        f"{CONFIG.results}/logs/fetch/{{published}}-{{mode}}.log",
+    wildcard_constraints:
+        published=r"[^/]+",
+        mode="|".join(MODES.values()),
+    params:
+        names=lambda wildcards: run_names(wildcards.published, wildcards.mode),
+        pins=lambda wildcards: pins(run_names(wildcards.published, wildcards.mode)),
+    shell:
+        "python -m steerability --log {log} fetch {params.names:q} {FROM_SOURCES}"
+
+
+rule suffix:
+    input:
+        suite=[source_file(name) for name in suite_sources()],
+        log=lambda wildcards: source_file(suffix_run(wildcards.intervention).log),
+        settings=lambda wildcards: source_file(suffix_run(wildcards.intervention).settings),
+        suffixes=HOME / CONFIG.sources.suffixes,
+        code=code("transcripts"),
+    output:
+        f"{CONFIG.sources.folder}/suffixes/{{intervention}}.txt",
+    log:
+        f"{CONFIG.results}/logs/fetch/suffix-{{intervention}}.log",
+    wildcard_constraints:
+        intervention="pro|anti",
+    container:
+        image("analysis")
+    shell:
+        "python -m steerability --log {log} suffix {wildcards.intervention} {READ_SOURCES} "
+        "--suffixes {input.suffixes} --output {output}"

@@ -13,10 +13,9 @@ rule suite:
     container:
         image("analysis")
     params:
-        selection=suite_selection(),
+        options=suite_options(),
     shell:
-        "python -m steerability --log {log} suite {input.suite:q} {params.selection} "
-        "--output {output}"
+        "python -m steerability --log {log} suite {params.options} --output {output}"
 
 
 rule interventions:

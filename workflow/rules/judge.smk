@@ -12,6 +12,8 @@ rule judge:
         f"{RUN}/logs/judge/{{judge}}-{{model}}.log",
     benchmark:
         f"{RUN}/benchmarks/judge/{{judge}}-{{model}}.tsv"
+    wildcard_constraints:
+        judge="|".join(map(re.escape, generated_judges())) or "none",
     container:
         judge_image
     threads: lambda wildcards: judge_threads(wildcards.judge)

@@ -34,6 +34,7 @@ rule publish:
         table=f"{RUN}/table1.csv",
         statistics=f"{RUN}/tests.csv",
         figures=f"{RUN}/figures",
+        comparison=comparison(),
         page=f"{RUN}/index.html",
         code=code("publish"),
     output:

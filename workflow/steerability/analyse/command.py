@@ -30,6 +30,7 @@ def table(
     judge: Annotated[str, typer.Option(help="The primary judge, whose labels make Table 1.")],
     output_dir: Annotated[Path, typer.Option(help="The run's folder.")],
     note: Annotated[list[str] | None, typer.Option(help=NOTE_HELP)] = None,
+    remark: Annotated[str, typer.Option(help="A sentence to end the table's caption.")] = "",
     analysis: Annotated[str, typer.Option(help=PLAN_HELP)] = "{}",
 ) -> None:
     """Write Table 1 and the tables beside it, and print it."""
@@ -45,9 +46,9 @@ def table(
 
     primary = tables[judge]
     write_csv(output_dir / "table1.csv", COLUMNS, primary)
-    text("table1.md", render.markdown(primary, plan, notes))
-    text("table1.tex", render.latex(primary, plan, notes))
-    text("table1.html", render.html(primary, plan, notes))
+    text("table1.md", render.markdown(primary, plan, notes, remark))
+    text("table1.tex", render.latex(primary, plan, notes, remark))
+    text("table1.html", render.html(primary, plan, notes, remark))
     every = [row for rows in tables.values() for row in rows]
     write_csv(output_dir / "table1_by_judge.csv", COLUMNS, every)
     text("table1_by_judge.md", render.by_judge(tables, notes))
@@ -55,7 +56,7 @@ def table(
     write_csv(output_dir / "outcomes.csv", OUTCOME_COLUMNS, by_outcome)
     by_category = [row for grid in grids.values() for row in categories(grid, plan.confidence)]
     write_csv(output_dir / "categories.csv", CATEGORY_COLUMNS, by_category)
-    print(render.markdown(primary, plan, notes))
+    print(render.markdown(primary, plan, notes, remark))
     print(f"table: {output_dir / 'table1.md'} (also .csv, .tex, .html)")
 
 

@@ -15,8 +15,8 @@ _REST = ("pro ref %", "none ref %", "anti ref %", "nonsensical pro / none / anti
 DASH = "–"
 
 
-def caption(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str]) -> str:
-    """Return what the table counts and how, with the judge's note where it has one."""
+def caption(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str], remark: str = "") -> str:
+    """Return what the table counts and how, with the judge's note and the run's remark, if any."""
     judge = str(rows[0]["judge"])
     note = f" Judge {judge}: {notes[judge]}." if judge in notes else ""
     return (
@@ -25,7 +25,7 @@ def caption(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str]) -> st
         f"Δ is pro minus anti convergence in points, the difference of the two rounded rates, "
         f"with a {100 * plan.confidence:g} % bootstrap interval over scenarios paired and "
         f"stratified by category ({plan.resamples:,} resamples). Further columns, intervals of "
-        f"every rate and both denominators: table1.csv."
+        f"every rate and both denominators: table1.csv.{f' {remark}' if remark else ''}"
     )
 
 
@@ -72,12 +72,14 @@ def markdown_grid(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return str(tabulate(escaped, headers=header, tablefmt="github", disable_numparse=True))
 
 
-def markdown(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str]) -> str:
+def markdown(
+    rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str], remark: str = ""
+) -> str:
     """Return Table 1 as Markdown with its caption below."""
-    return f"{markdown_grid(*cells(rows, plan))}\n\n{caption(rows, plan, notes)}\n"
+    return f"{markdown_grid(*cells(rows, plan))}\n\n{caption(rows, plan, notes, remark)}\n"
 
 
-def latex(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str]) -> str:
+def latex(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str], remark: str = "") -> str:
     """Return Table 1 as a LaTeX table environment (needs the package ``booktabs``)."""
     header, body = cells(rows, plan)
     grid = [[_tex(cell) for cell in line] for line in (header, *body)]
@@ -87,7 +89,7 @@ def latex(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str]) -> str:
     lines = [next(rules) if line == "\\hline" else line for line in lines]
     lines[0] = f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}"
     parts = ["\\begin{table}", "\\centering", "\\small", *lines]
-    parts += [f"\\caption{{{_tex(caption(rows, plan, notes))}}}", "\\end{table}"]
+    parts += [f"\\caption{{{_tex(caption(rows, plan, notes, remark))}}}", "\\end{table}"]
     return "\n".join(parts) + "\n"
 
 
@@ -105,7 +107,7 @@ def _tex(text: str) -> str:
     return "".join(_TEX.get(mark, mark) for mark in text)
 
 
-def html(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str]) -> str:
+def html(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str], remark: str = "") -> str:
     """Return Table 1 as a self-contained HTML document, every text escaped."""
     header, body = cells(rows, plan)
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
@@ -122,7 +124,7 @@ def html(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str]) -> str:
         "thead { border-bottom: 1px solid; }\n"
         "th, td { padding: .3rem .7rem; text-align: right; font-variant-numeric: tabular-nums; }\n"
         "th:first-child { text-align: left; }\n</style>\n</head>\n<body>\n<table>\n"
-        f"<caption>{escape(caption(rows, plan, notes))}</caption>\n"
+        f"<caption>{escape(caption(rows, plan, notes, remark))}</caption>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(lines) + "\n</tbody>\n</table>\n"
         "</body>\n</html>\n"
     )

@@ -172,6 +172,15 @@ class Sources(Section):
         description="pinned files are at `BASE/OWNER/REPOSITORY/COMMIT/PATH`",
     )
     index: str = Field(default="config/sources.csv", description="the table of outside files")
+    folder: str = Field(default="results/sources", description="folder that they are put in")
+    suffixes: str = Field(
+        default="workflow/reference/suffixes.csv",
+        description="digests of the suffix texts that are recovered from transcripts",
+    )
+    published: str = Field(
+        default="workflow/reference/table1_published.csv",
+        description="the published Table 1 that transcripts are compared with",
+    )
     weights: str = Field(default="config/weights.csv", description="the table of weights")
 
 
@@ -238,4 +247,17 @@ class Config(Section):
         primary = next(use for use in self.judges if use.judge == self.primary_judge)
         if primary.models is not None and set(primary.models) != set(self.models):
             raise ValueError("primary_judge: must label every model of the run")
+        return self
+
+    @model_validator(mode="after")
+    def _published_goes_with_transcripts(self) -> "Config":
+        suite = self.catalogue.suites[self.suite]
+        if self.outputs == "transcripts":
+            published = isinstance(suite, SuiteInstrumentalEval) and suite.selection == "published"
+            if not published:
+                raise ValueError("suite: transcripts go with instrumentaleval, published selection")
+            return self
+        for use in self.judges:
+            if isinstance(self.catalogue.judges[use.judge], PublishedJudge):
+                raise ValueError(f"judges: {use.judge} goes with outputs: transcripts only")
         return self

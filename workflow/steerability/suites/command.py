@@ -7,7 +7,9 @@ import typer
 import yaml
 
 from steerability.errors import UserError
+from steerability.fetch.sources import SourceFolder
 from steerability.jsonl import write_records
+from steerability.suites.instrumentaleval import Selection, load_instrumentaleval
 from steerability.suites.likeness import NEAR_DUPLICATE, nearest_pair
 from steerability.suites.load import load_intervention, load_suite
 from steerability.suites.model import Suite, suite_schema
@@ -23,6 +25,16 @@ def suite(
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of suite files instead.")
     ] = False,
+    instrumentaleval: Annotated[
+        Selection | None,
+        typer.Option(help="Read InstrumentalEval from its fetched files instead."),
+    ] = None,
+    sources: Annotated[Path, typer.Option(help="Folder of the fetched sources.")] = Path(
+        "results/sources"
+    ),
+    sources_table: Annotated[Path, typer.Option(help="Table of outside files.")] = Path(
+        "config/sources.csv"
+    ),
     output: Annotated[
         Path | None, typer.Option(help="Write the checked suite, as one JSON object, here.")
     ] = None,
@@ -34,9 +46,13 @@ def suite(
     if schema:
         print(schema_text(), end="")
         return
-    if file is None:
+    if file is None and instrumentaleval is None:
         raise UserError("no suite was named", mend="give the path of a suite file")
-    checked = load_suite(file)
+    if file is not None:
+        checked = load_suite(file)
+    else:
+        folder = SourceFolder(sources_table, sources)
+        checked = load_instrumentaleval(folder, instrumentaleval or "published")
     if output is not None:
         write_records(output, [checked])
     print(describe(checked))

@@ -9,9 +9,10 @@ import typer
 from steerability.errors import UserError
 from steerability.fetch.sources import SourceFolder
 from steerability.files import write_atomic
-from steerability.jsonl import write_records
+from steerability.jsonl import read_record, write_records
 from steerability.store import Store
 from steerability.suites.instrumentaleval import load_instrumentaleval
+from steerability.suites.model import Suite
 from steerability.transcripts import layout
 from steerability.transcripts.runs import recover_suffix
 from steerability.transcripts.transcribe import PublishedModel, runs_of, transcribe_model
@@ -31,6 +32,10 @@ def transcribe(
     stage: Annotated[str, typer.Option(help="Its training stage, as tables print it.")],
     output: Annotated[Path, typer.Option(help="Completions, one JSON object a line.")],
     labels: Annotated[Path, typer.Option(help="The published labels, one JSON object a line.")],
+    suite: Annotated[
+        Path | None,
+        typer.Option(help="The published suite, as `suite --output` writes it; else its files."),
+    ] = None,
     intervention: Annotated[
         list[str] | None, typer.Option(help="pro, none or anti; repeatable; all by default.")
     ] = None,
@@ -45,7 +50,7 @@ def transcribe(
     done = transcribe_model(
         PublishedModel(model, published, size, stage),
         runs_of(folder, published, intervention or list(layout.MODES)),
-        load_instrumentaleval(folder),
+        load_instrumentaleval(folder) if suite is None else read_record(suite, Suite),
         folder,
         suffixes=suffixes,
         judge=judge,

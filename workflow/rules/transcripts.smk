@@ -1,0 +1,52 @@
+# Stage transcribe, in place of plan and generate: the author's published outputs and labels as
+# completions and labels, and the comparison of their Table 1 with the published one.
+
+
+ruleorder: transcribe > assemble
+
+
+rule transcribe:
+    input:
+        suite=f"{RUN}/suite.json",
+        runs=lambda wildcards: run_files(wildcards.model),
+        suffixes=HOME / CONFIG.sources.suffixes,
+        code=code("transcripts"),
+    output:
+        completions=f"{RUN}/completions/{{model}}.jsonl",
+        labels=f"{RUN}/labels/{published_judge()}/{{model}}.jsonl",
+    log:
+        f"{RUN}/logs/transcribe/{{model}}.log",
+    container:
+        image("analysis")
+    params:
+        published=lambda wildcards: model(wildcards.model).transcripts,
+        size=lambda wildcards: model(wildcards.model).size,
+        stage=lambda wildcards: model(wildcards.model).stage,
+        interventions=lambda wildcards: repeat(
+            "--intervention", [run.intervention for run in runs_of(wildcards.model)]
+        ),
+        pins=lambda wildcards: run_pins(wildcards.model),
+        judge=published_judge(),
+        store=CONFIG.store,
+    shell:
+        "python -m steerability --log {log} transcribe --model {wildcards.model} "
+        "--published {params.published} --size {params.size:q} --stage {params.stage:q} "
+        "{params.interventions} --suite {input.suite} {READ_SOURCES} "
+        "--suffixes {input.suffixes} --judge {params.judge} --store {params.store} "
+        "--output {output.completions} --labels {output.labels}"
+
+
+rule compare_published:
+    input:
+        table=f"{RUN}/table1.csv",
+        reference=HOME / CONFIG.sources.published,
+        code=code("analyse"),
+    output:
+        f"{RUN}/comparison.csv",
+    log:
+        f"{RUN}/logs/compare-published.log",
+    container:
+        image("analysis")
+    shell:
+        "python -m steerability --log {log} compare-published --table {input.table} "
+        "--reference {input.reference} --output {output}"
