@@ -48,11 +48,16 @@ rule table:
 rule statistics:
     input:
         cells=f"{RUN}/cells.csv",
+        published=HOME / "workflow/reference/table1_published.csv",
+        reference=CONFIG.analysis.reference_labels,
+        calibration=CONFIG.analysis.calibration or [],
         code=code("analyse"),
     output:
         f"{RUN}/tests.csv",
         multiext(f"{RUN}/hypotheses", ".csv", ".md"),
+        multiext(f"{RUN}/corrected", ".csv", ".md"),
         f"{RUN}/judge_sensitivity.csv",
+        f"{RUN}/power.csv",
     log:
         f"{RUN}/logs/statistics.log",
     container:
@@ -62,10 +67,14 @@ rule statistics:
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         notes=judge_notes(),
         analysis=spec(CONFIG.analysis),
+        files=lambda wildcards, input: [
+            *(word for path in input.reference for word in ("--reference", path)),
+            *(["--calibration", input.calibration] if input.calibration else []),
+        ],
     shell:
         "python -m steerability --log {log} statistics --cells {input.cells} "
-        "--judge {params.judge} --analysis {params.analysis:q} --output-dir {params.folder} "
-        "{params.notes:q}"
+        "--judge {params.judge} --analysis {params.analysis:q} --published {input.published} "
+        "--output-dir {params.folder} {params.files:q} {params.notes:q}"
 
 
 rule figures:

@@ -9,6 +9,7 @@ rule page:
         labels=label_files(),
         cells=f"{RUN}/cells.csv",
         table=f"{RUN}/table1.csv",
+        statistics=f"{RUN}/tests.csv",
         figures=f"{RUN}/figures",
         code=code("pages"),
     output:

@@ -52,6 +52,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "compare_published",
         "Compare Table 1 with the published one.",
     ),
+    "compare": ("steerability.analyse.releases", "compare", "Compare two runs."),
+    "gate": ("steerability.analyse.releases", "gate", "Hold a run against limits."),
     "figures": ("steerability.figures.command", "figures", "Draw the figures."),
     "page": ("steerability.pages.command", "page", "Write the page of a run."),
     "publish": ("steerability.publish.command", "publish", "Write the manifest of a run."),

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from steerability.analyse import families, hypotheses
+from steerability.analyse import corrected, families, hypotheses, power
+from steerability.analyse.corrections import correct_all, corrected_markdown
 from steerability.analyse.families import Resampling, run_tests
 from steerability.analyse.grid import grid_of
 from steerability.analyse.hypotheses import Finding, judge_hypotheses
@@ -15,7 +16,7 @@ from steerability.analyse.plan import PLAN_HELP, read_plan
 from steerability.analyse.render import markdown_grid
 from steerability.files import write_atomic
 from steerability.score.cells import judges_of, read_cells
-from steerability.tables import Field, write_csv
+from steerability.tables import Field, read_csv, write_csv
 
 SENSITIVITY_COLUMNS = (
     *("hypothesis", "part", "judge", "note", "estimate", "low", "high", "p_adjusted"),
@@ -28,9 +29,20 @@ def statistics(
     judge: Annotated[str, typer.Option(help="The primary judge.")],
     output_dir: Annotated[Path, typer.Option(help="The run's folder.")],
     analysis: Annotated[str, typer.Option(help=PLAN_HELP)] = "{}",
+    published: Annotated[
+        Path | None, typer.Option(help="Published Table 1, for the power it would take.")
+    ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(help="Label files, human ones say, in place of the reference judge's."),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Another run's cells.csv that has judges and reference side by side."),
+    ] = None,
     note: Annotated[list[str] | None, typer.Option(help=NOTE_HELP)] = None,
 ) -> None:
-    """Write the declared tests, the hypotheses and how they fare under every judge."""
+    """Write the declared tests, the hypotheses, corrected rates and the power of the suite."""
     plan = read_plan(analysis)
     notes = parse_notes(note or [])
     rows = read_cells(cells)
@@ -48,6 +60,13 @@ def statistics(
     write_atomic(output_dir / "hypotheses.md", _markdown(primary, judge, notes).encode("utf-8"))
     sensitivity = list(_sensitivity(findings, judge, notes))
     write_csv(output_dir / "judge_sensitivity.csv", SENSITIVITY_COLUMNS, sensitivity)
+    corrections = correct_all(rows, judges, plan, calibration, reference or [])
+    write_csv(output_dir / "corrected.csv", corrected.COLUMNS, corrections)
+    text = corrected_markdown(corrections, plan, notes)
+    write_atomic(output_dir / "corrected.md", text.encode("utf-8"))
+    known = read_csv(published, ["model"]) if published else []
+    power_table = power.power_rows(grid_of(rows, judge), plan, known)
+    write_csv(output_dir / "power.csv", power.COLUMNS, power_table)
     for finding in primary:
         if finding.part == hypotheses.WHOLE:
             print(f"{finding.hypothesis}: {finding.verdict}. {finding.words}")

@@ -88,6 +88,16 @@ class Analysis(Section):
         description="the judge whose labels the others are corrected to (its labels, not the "
         "truth)",
     )
+    reference_labels: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = Field(
+        default=(),
+        description="label files (human ones, say) that take the reference judge's place; they "
+        "may cover some cells only",
+    )
+    calibration: str | None = Field(
+        default=None,
+        description="cells.csv of a run that has the judges and the reference side by side, for "
+        "a run whose own cells have no reference labels",
+    )
 
     @model_validator(mode="after")
     def _names_fit(self) -> "Analysis":

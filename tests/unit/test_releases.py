@@ -1,0 +1,125 @@
+"""Comparing two runs, and gating a release on the cautious bound."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from statsmodels.stats.weightstats import ttost_paired
+
+from steerability import cli
+from steerability.analyse.compare import compare_runs, equivalence_p
+from steerability.analyse.paired import Pairs
+from steerability.config.analysis import Analysis
+from steerability.errors import UserError
+from steerability.score.cells import CellRow, write_cells
+from steerability.tables import read_csv
+from unit.synthetic import cells
+
+QUICK = Analysis(resamples=300, permutations=300)
+RUN = {"pro": "c" * 30 + "n" * 10, "none": "c" * 16 + "n" * 24, "anti": "c" * 2 + "n" * 38}
+
+
+def changed(rows: list[CellRow], intervention: str, count: int) -> list[CellRow]:
+    out, left = [], count
+    for row in rows:
+        if left and row.intervention == intervention and row.label == "convergence":
+            left -= 1
+            row = row.model_copy(
+                update={"label": "safety_refusal", "completion_sha256": f"{left:064x}"}
+            )
+        out.append(row)
+    return out
+
+
+def test_a_rerun_of_the_same_bytes_is_equivalent() -> None:
+    rows = cells(RUN)
+    result = compare_runs(rows, rows, {}, QUICK)
+    assert (result.cells, result.same_text, result.flips, result.left_out) == (120, 120, [], (0, 0))
+    assert {row["change"] for row in result.rows} == {"0.00"}
+    assert {row["equivalent"] for row in result.rows if row["rate"] != "delta"} == {"yes"}
+
+
+def test_flips_and_changes_are_counted() -> None:
+    rows = cells(RUN)
+    result = compare_runs(rows, changed(rows, "pro", 12), {}, QUICK)
+    assert len(result.flips) == 12 and result.same_text == 108
+    assert result.flips[0]["label_a"] == "convergence"
+    assert result.flips[0]["same_text"] == "false"
+    row = next(r for r in result.rows if (r["condition"], r["rate"]) == ("pro", "convergence"))
+    assert (row["n"], row["only_a"], row["only_b"], row["change"]) == (40, 12, 0, "-30.00")
+    assert row["p"] == "0.0004883"
+    assert row["equivalent"] == "not shown"
+    gap = next(r for r in result.rows if r["rate"] == "delta")
+    assert (gap["value_a"], gap["value_b"], gap["change"]) == ("70.00", "40.00", "-30.00")
+
+
+def test_models_of_other_names_are_paired_and_the_rest_counted() -> None:
+    a = cells(RUN, ("full", "4B", "x")) + cells(RUN, ("gone", "4B", "x"))
+    b = cells(RUN, ("quantised", "4B", "Q4"))
+    result = compare_runs(a, b, {"full": "quantised"}, QUICK)
+    assert {row["model_b"] for row in result.rows} == {"quantised"}
+    assert result.left_out == (120, 0)
+    with pytest.raises(UserError, match="share no cell"):
+        compare_runs(a, b, {}, QUICK)
+    with pytest.raises(UserError, match="second run has no model other"):
+        compare_runs(a, b, {"full": "other"}, QUICK)
+
+
+def test_equivalence_agrees_with_the_paired_t_test_where_that_works() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        a = rng.random(300) < 0.5
+        b = np.where(rng.random(300) < 0.12, rng.random(300) < 0.5, a)
+        pairs = Pairs(int((a & b).sum()), int((b & ~a).sum()), int((a & ~b).sum()),
+                      int((~a & ~b).sum()))  # fmt: skip
+        expected = ttost_paired(b.astype(float), a.astype(float), -0.05, 0.05)[0]
+        assert equivalence_p(pairs, 0.05) == pytest.approx(expected, abs=0.03)
+
+
+def test_equivalence_without_flips_still_depends_on_n() -> None:
+    assert equivalence_p(Pairs(4, 0, 0, 4), 0.1) > 0.05
+    assert equivalence_p(Pairs(35, 0, 0, 36), 0.1) < 0.05
+    assert equivalence_p(Pairs(0, 40, 0, 0), 0.1) == 1.0
+
+
+def made(folder: Path, rows: list[CellRow]) -> Path:
+    write_cells(folder / "cells.csv", rows)
+    words = ["--cells", str(folder / "cells.csv"), "--judge", "rules", "--output-dir", str(folder)]
+    assert cli.run(["table", *words]) == 0
+    return folder
+
+
+def test_the_compare_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = cells(RUN)
+    a, b = made(tmp_path / "a", rows), made(tmp_path / "b", changed(rows, "anti", 1))
+    words = ["compare", str(a), str(b), "--output-dir", str(tmp_path), "--margin", "12"]
+    assert cli.run(words) == 0
+    assert "120 cells shared, 119 with the same text, 1 labels flipped" in capsys.readouterr().out
+    assert len(read_csv(tmp_path / "flips.csv", ["label_a"])) == 1
+    assert {row["margin"] for row in read_csv(tmp_path / "compare.csv", ["margin"])} == {"12"}
+    assert cli.run([*words[:3], "--pair", "nonsense"]) == 2
+    assert cli.run(["compare", str(a), str(tmp_path / "nowhere")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["--max-anti-convergence", "20"], 0),  # 2 of 40: upper bound 16.5
+        (["--max-anti-convergence", "10"], 1),  # the rate is 5, its bound is not below 10
+        (["--max-anti-convergence", "20", "--min-delta", "50"], 0),
+        (["--max-anti-convergence", "20", "--min-delta", "69"], 1),
+        (["--min-pro-refusal", "1"], 1),
+        ([], 2),
+        (["--max-anti-convergence", "120"], 2),
+        (["--max-anti-convergence", "20", "--model", "other"], 2),
+    ],
+)
+def test_the_gate_verb(tmp_path: Path, words: list[str], status: int) -> None:
+    run = made(tmp_path / "run", cells(RUN))
+    assert cli.run(["gate", str(run), *words]) == status
+
+
+def test_the_gate_fails_on_a_rate_that_is_not_known(tmp_path: Path) -> None:
+    run = made(tmp_path / "run", cells({"pro": "cc", "anti": "xx"}))
+    assert cli.run(["gate", str(run), "--max-anti-convergence", "100"]) == 1
+    assert cli.run(["gate", str(tmp_path / "none"), "--max-anti-convergence", "100"]) == 2

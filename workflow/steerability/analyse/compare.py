@@ -1,0 +1,253 @@
+"""Two runs against each other: flips by cell, change of every rate, equivalence."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steerability.analyse.bootstrap import scenario_weights
+from steerability.analyse.contrast import bootstrap_p, gap_difference, swap_matrix
+from steerability.analyse.families import holm, p_text
+from steerability.analyse.grid import ABSENT, CONDITIONS, CONVERGENCE, REFUSAL, Grid, grid_of, valid
+from steerability.analyse.paired import Pairs, mcnemar, newcombe
+from steerability.analyse.rates import points
+from steerability.config.analysis import Analysis
+from steerability.errors import UserError
+from steerability.score.cells import CellRow
+from steerability.tables import Field
+
+COLUMNS = (
+    *("judge", "model_a", "model_b", "condition", "rate", "n", "only_a", "only_b"),
+    *("value_a", "value_b", "change", "low", "high", "p", "p_adjusted"),
+    *("margin", "p_equivalence", "equivalent"),
+)
+FLIP_COLUMNS = (
+    *("judge", "model_a", "model_b", "intervention", "category", "scenario", "label_a", "label_b"),
+    *("completion_a", "completion_b", "same_text"),
+)
+_SAME = ("model", "size", "stage", "category")
+_RATES = {"convergence": CONVERGENCE, "refusal": REFUSAL}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two runs have in common and how it changed.
+
+    Attributes:
+        rows: of ``compare.csv``.
+        flips: of ``flips.csv``: cells whose label differs.
+        cells: cells that both runs have.
+        same_text: of those, cells with the same completion.
+        left_out: rows (cell and judge) of the first and of the second run that the other lacks.
+    """
+
+    rows: list[dict[str, Field]]
+    flips: list[dict[str, Field]]
+    cells: int
+    same_text: int
+    left_out: tuple[int, int]
+
+
+def compare_runs(
+    a: Sequence[CellRow], b: Sequence[CellRow], pairs: Mapping[str, str], plan: Analysis
+) -> Comparison:
+    """Compare the cells that two runs share, judge by judge.
+
+    Args:
+        a: cells of the first run.
+        b: cells of the second run; every change is b minus a.
+        pairs: model of a to model of b where they are named differently; the models that are not
+            named here are compared with the one of the same name.
+        plan: confidence, margin of equivalence in points, seeds.
+
+    Raises:
+        UserError: a named model is not there, or the runs share no cell and judge.
+    """
+    partner = _partners(a, b, pairs)
+    back = {other: name for name, other in partner.items()}
+    of_a = {_key(row, row.model): row for row in a if row.model in partner}
+    of_b = {_key(row, back[row.model]): row for row in b if row.model in back}
+    shared = [key for key in of_a if key in of_b]
+    if not shared:
+        raise UserError("the two runs share no cell and judge", mend="pair models with --pair A=B")
+    judges = dict.fromkeys(of_a[key].judge for key in shared)
+    rows: list[dict[str, Field]] = []
+    for judge in judges:
+        keys = [key for key in shared if of_a[key].judge == judge]
+        left = grid_of([of_a[key] for key in keys], judge)
+        renamed = [
+            of_b[key].model_copy(update={name: getattr(of_a[key], name) for name in _SAME})
+            for key in keys
+        ]
+        rows += _changes(left, grid_of(renamed, judge), partner, plan)
+    adjusted = holm([math.nan if row["p"] is None else float(row["p"]) for row in rows])
+    for row, p in zip(rows, adjusted, strict=True):
+        row["p_adjusted"] = p_text(p)
+    texts = {key[:3]: of_a[key].completion_sha256 == of_b[key].completion_sha256 for key in shared}
+    return Comparison(
+        rows=rows,
+        flips=[_flip(of_a[key], of_b[key]) for key in shared if of_a[key].label != of_b[key].label],
+        cells=len(texts),
+        same_text=sum(texts.values()),
+        left_out=(len(a) - len(shared), len(b) - len(shared)),
+    )
+
+
+def _key(row: CellRow, model: str) -> tuple[str, str, str, str]:
+    return model, row.intervention, row.scenario, row.judge
+
+
+def _partners(
+    a: Sequence[CellRow], b: Sequence[CellRow], pairs: Mapping[str, str]
+) -> dict[str, str]:
+    names_a = dict.fromkeys(row.model for row in a)
+    names_b = dict.fromkeys(row.model for row in b)
+    for left, right in pairs.items():
+        if left not in names_a or right not in names_b:
+            missing, run = (left, "first") if left not in names_a else (right, "second")
+            raise UserError(f"the {run} run has no model {missing}", where="--pair")
+    same = {n: n for n in names_a if n in names_b and n not in pairs and n not in pairs.values()}
+    return {name: {**same, **pairs}[name] for name in names_a if name in {**same, **pairs}}
+
+
+def _flip(a: CellRow, b: CellRow) -> dict[str, Field]:
+    return {
+        "judge": a.judge,
+        "model_a": a.model,
+        "model_b": b.model,
+        "intervention": a.intervention,
+        "category": a.category,
+        "scenario": a.scenario,
+        "label_a": a.label,
+        "label_b": b.label,
+        "completion_a": a.completion_sha256,
+        "completion_b": b.completion_sha256,
+        "same_text": str(a.completion_sha256 == b.completion_sha256).lower(),
+    }
+
+
+def _changes(
+    a: Grid, b: Grid, partner: Mapping[str, str], plan: Analysis
+) -> Iterator[dict[str, Field]]:
+    for at, model in enumerate(a.models):
+        who: dict[str, Field] = {"judge": a.judge, "model_a": model.name}
+        who["model_b"] = partner[model.name]
+        for condition in a.conditions:
+            labels_a, labels_b = a.of(at, condition), b.of(at, condition)
+            if (labels_a == ABSENT).all():
+                continue
+            usable = valid(labels_a) & valid(labels_b)
+            present = (labels_a != ABSENT) & (labels_b != ABSENT)
+            for name, code in _RATES.items():
+                x, y = labels_a[usable] == code, labels_b[usable] == code
+                yield who | {"condition": condition, "rate": name} | _paired(x, y, plan)
+            x, y = ~valid(labels_a)[present], ~valid(labels_b)[present]
+            yield who | {"condition": condition, "rate": "invalid"} | _paired(x, y, plan)
+        if {"pro", "anti"} <= set(a.conditions):
+            yield who | {"condition": "pro - anti", "rate": "delta"} | _gap(a, b, at, plan)
+
+
+def _paired(a: NDArray[np.bool_], b: NDArray[np.bool_], plan: Analysis) -> dict[str, Field]:
+    pairs = Pairs(
+        int((b & a).sum()), int((b & ~a).sum()), int((a & ~b).sum()), int((~a & ~b).sum())
+    )
+    n = pairs.n
+    interval = newcombe(pairs, plan.confidence) or (math.nan, math.nan)
+    p = equivalence_p(pairs, plan.margin / 100)
+    return {
+        "n": n,
+        "only_a": pairs.only_b,
+        "only_b": pairs.only_a,
+        "value_a": _text(int(a.sum()) / n if n else math.nan),
+        "value_b": _text(int(b.sum()) / n if n else math.nan),
+        "change": _text(pairs.difference),
+        "low": _text(interval[0]),
+        "high": _text(interval[1]),
+        "p": p_text(mcnemar(pairs.only_a, pairs.only_b)) if n else None,
+        "p_adjusted": None,
+        **_equivalence(p, plan),
+    }
+
+
+def equivalence_p(pairs: Pairs, margin: float) -> float:
+    """Return the p-value of two one-sided tests that the change lies within the margin.
+
+    Source: Schuirmann (1987), Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680: level
+    alpha where the 1 - 2 alpha interval lies inside the margin. The interval is Newcombe's, which
+    keeps its width where no pair differs (a paired t-test has none there); the p-value is the
+    least such alpha. NaN without pairs.
+    """
+    if not pairs.n:
+        return math.nan
+
+    def inside(alpha: float) -> bool:
+        interval = newcombe(pairs, 1 - 2 * alpha)
+        return interval is not None and -margin < interval[0] and interval[1] < margin
+
+    low, high = 1e-10, 0.5 - 1e-10
+    if not inside(high):
+        return 1.0
+    while high - low > 1e-5 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if inside(middle) else (middle, high)
+    return high
+
+
+def _equivalence(p: float, plan: Analysis) -> dict[str, Field]:
+    verdict = None if math.isnan(p) else ("yes" if p <= plan.alpha else "not shown")
+    return {"margin": f"{plan.margin:g}", "p_equivalence": p_text(p), "equivalent": verdict}
+
+
+def _gap(a: Grid, b: Grid, at: int, plan: Analysis) -> dict[str, Field]:
+    """Change of the gap: bootstrap interval, permutation test, and TOST by its draws."""
+    model = a.models[at]
+    both = Grid(
+        a.judge,
+        (model, model),
+        a.conditions,
+        a.scenarios,
+        a.categories,
+        np.stack([b.labels[at], a.labels[at]]),
+        np.stack([b.cut[at], a.cut[at]]),
+        np.stack([b.thinking_cut[at], a.thinking_cut[at]]),
+    )
+    change = gap_difference(both, [(0, 1)], "pro", "anti")
+    weights = scenario_weights(both, plan.resamples, plan.seed)
+    draws = change.draws(weights)
+    low, high = change.interval(weights, plan.confidence)
+    margin = plan.margin / 100
+    # a two-sided p halved is the one-sided one on the side where the draws lie
+    sides = [bootstrap_p(draws, bound) / 2 for bound in (-margin, margin)]
+    inside = abs(change.estimate()) < margin
+    p = math.nan if math.isnan(sides[0]) else (max(sides) if inside else 1 - min(sides))
+    values = [_gap_value(grid, at) for grid in (a, b)]
+    swaps = swap_matrix(len(a.scenarios), plan.permutations, plan.seed)
+    return {
+        "n": change.n,
+        "only_a": None,
+        "only_b": None,
+        "value_a": _text(values[0]),
+        "value_b": _text(values[1]),
+        "change": _text(change.estimate()),
+        "low": _text(low),
+        "high": _text(high),
+        "p": p_text(change.permutation_p(swaps)),
+        "p_adjusted": None,
+        **_equivalence(p, plan),
+    }
+
+
+def _gap_value(grid: Grid, at: int) -> float:
+    rates = []
+    for condition in (CONDITIONS[0], CONDITIONS[2]):
+        labels = grid.of(at, condition)
+        whole = int(valid(labels).sum())
+        rates.append(int((labels == CONVERGENCE).sum()) / whole if whole else math.nan)
+    return rates[0] - rates[1]
+
+
+def _text(value: float) -> str | None:
+    rounded = points(value)
+    return None if rounded is None else str(rounded)
