@@ -117,3 +117,20 @@ def tiny(
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+FILE_TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q8_0": 7, "Q4_K_M": 15, "BF16": 32}
+
+
+def requantize(source: Path, target: Path, kind: str) -> Path:
+    """Write a GGUF in another weight type, by llama.cpp's own quantiser."""
+    from steerability.engine.library import lib, start
+
+    start()
+    params = lib.llama_model_quantize_default_params()
+    params.ftype = FILE_TYPES[kind]
+    params.allow_requantize = True
+    params.nthread = 2
+    status = lib.llama_model_quantize(str(source).encode(), str(target).encode(), params)
+    assert status == 0, kind
+    return target

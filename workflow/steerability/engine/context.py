@@ -204,6 +204,10 @@ class Context:
                 start = end
         return logits
 
+    def use_threads(self, threads: int) -> None:
+        """Run the following steps on so many CPU threads."""
+        lib.llama_set_n_threads(self._raw, threads, threads)
+
     def forget(self, slot: int, position: int = 0) -> None:
         """Drop a slot's tokens from a position on."""
         lib.llama_memory_seq_rm(self._memory, slot, position, -1)

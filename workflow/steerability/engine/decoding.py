@@ -68,6 +68,7 @@ class Decoder:
 
     Args:
         context: where to run.
+        width: slots to use, at most those of the context.
         window: the model's context window in tokens.
         share: evaluate shared prefixes once.
         progress: called with the number of tokens made at every step.
@@ -76,12 +77,14 @@ class Decoder:
     def __init__(
         self,
         context: Context,
+        width: int,
         window: int,
         *,
         share: bool = True,
         progress: Callable[[int], None] = lambda tokens: None,
     ) -> None:
         self._context = context
+        self._width = width
         self._window = window
         self._progress = progress
         self.prefixes = PrefixStack(context, share=share)
@@ -93,7 +96,7 @@ class Decoder:
         done: deque[tuple[int, Generation]] = deque()
         slots: list[_Running] = []
         while True:
-            while order and len(slots) < self._context.layout.width:
+            while order and len(slots) < self._width:
                 started = self._start(len(slots), jobs, order, done)
                 while done:
                     yield done.popleft()

@@ -22,6 +22,7 @@ from steerability.engine.key import BatchPlan
 from steerability.engine.memory import fitting_width
 from steerability.engine.prompts import Message, chat_tokens, plain_tokens
 from steerability.engine.scoring import ScoreJob, Scorer, Scores
+from steerability.engine.selfcheck import self_check
 from steerability.engine.vocabulary import Vocabulary
 from steerability.engine.weights import Weights
 
@@ -163,13 +164,18 @@ class Engine:
             return
         longest = max(len(job.prompt) + job.limit(self.window) for job in jobs)
         context = self._context(longest, len(jobs))
+        check = self_check(context)
+        self._facts["self_check"] = check.facts()
         started = time.monotonic()
-        decoder = Decoder(context, self.window, share=self.share_prefixes, progress=progress)
+        decoder = Decoder(
+            context, check.width, self.window, share=self.share_prefixes, progress=progress
+        )
         try:
             yield from decoder.run(jobs)
         finally:
             context.close()
             self._facts |= {
+                "width": check.width,
                 "seconds_generating": round(time.monotonic() - started, 3),
                 "prompt_tokens_evaluated": decoder.prefixes.evaluated,
                 "prompt_tokens_copied": decoder.prefixes.copied,
@@ -227,14 +233,15 @@ class Engine:
         else:
             wanted = min(self.parallel or CPU_WIDTH, jobs)
             width = fitting_width(model, tokens, wanted)
-        self._facts |= {"width": width, "threads": self.threads}
+        self._facts |= {"threads": self.threads}
         layout = Layout(width, cells_for(tokens), self.threads, padded=bool(self.gpu_layers))
         return Context(model, layout)
 
     def facts(self) -> dict[str, Any]:
         """Return what is worth knowing of the work so far and changes no byte of it.
 
-        ``width``, ``threads``, ``seconds_generating``, ``prompt_tokens_evaluated`` and
-        ``prompt_tokens_copied`` (shared prefixes), ``tokens_generated``.
+        ``width``, ``threads``, ``self_check`` (see ``SelfCheck``), ``seconds_generating``,
+        ``prompt_tokens_evaluated`` and ``prompt_tokens_copied`` (shared prefixes),
+        ``tokens_generated``.
         """
         return dict(self._facts)

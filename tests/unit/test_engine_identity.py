@@ -1,0 +1,193 @@
+"""The engine's reason to be: a request's logits are the same bits whatever runs beside it.
+
+Compared are digests of every row of logits a request sees, not texts, which agree by luck.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from steerability.engine import Engine, Job, Sampling
+from steerability.engine import context as context_module
+from steerability.engine.context import CHUNK, Context, Layout
+from steerability.engine.sampling import greedy
+from steerability.engine.selfcheck import self_check, widths_to_check
+from steerability.engine.weights import Weights
+from support.models import FILE_TYPES, requantize, smollm2, tiny
+
+KINDS = list(FILE_TYPES)
+# Lengths around the chunk's borders, one-token tails, and both sides of 256 and 512 KV cells.
+LENGTHS = (1, 2, 7, CHUNK, CHUNK + 1, 2 * CHUNK + 1, 180, 250, 257, 300, 500)
+
+
+@pytest.fixture(scope="module", params=[(kind, moe) for kind in KINDS for moe in (False, True)])
+def weights(request, tmp_path_factory) -> Path:
+    kind, moe = request.param
+    folder = tmp_path_factory.mktemp("weights")
+    source = tiny(folder / "f32.gguf", moe=moe, width=256, context=1024)
+    return requantize(source, folder / f"{kind}.gguf", kind)
+
+
+class Recorder:
+    """Takes the place of the sampler: greedy, and a digest of every row of logits."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[str]] = {}
+
+    def chooser(self, sampling: Sampling):
+        rows = self.rows.setdefault(sampling.stream, [])
+
+        def choose(logits: np.ndarray) -> int:
+            rows.append(hashlib.sha256(logits.tobytes()).hexdigest()[:16])
+            return greedy(logits)
+
+        return choose
+
+
+def jobs(size: int) -> list[Job]:
+    """Jobs with common beginnings, of every length in ``LENGTHS``."""
+    generator = np.random.Generator(np.random.Philox(key=7))
+    common = generator.integers(7, size, 512).tolist()
+    found = []
+    for number, length in enumerate((*LENGTHS, *LENGTHS[4:])):
+        own = generator.integers(7, size, length).tolist()
+        shared = min(length, (0, 100, CHUNK * 2)[number % 3])
+        prompt = tuple((common[:shared] + own)[:length])
+        found.append(Job(prompt, 3 + 5 * (number % 4), frozenset({3}), stream(number)))
+    return found
+
+
+def stream(number: int) -> Sampling:
+    return Sampling(1.0, stream=f"{number:064x}")
+
+
+def record(path: Path, chosen: list[int], stop_after: int | None = None, **options):
+    recorder = Recorder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("steerability.engine.decoding.chooser", recorder.chooser)
+        with Engine(path, **options) as engine:
+            every = jobs(engine.vocabulary.size)
+            running = engine.generate([every[number] for number in chosen])
+            for done, _ in enumerate(running, start=1):
+                if done == stop_after:
+                    running.close()
+    return {int(name, 16): rows for name, rows in recorder.rows.items()}
+
+
+REFERENCE: dict[Path, dict[int, list[str]]] = {}
+COUNT = len(LENGTHS) + len(LENGTHS[4:])
+
+
+def reference(path: Path) -> dict[int, list[str]]:
+    """The rows of every job run by itself: width 1, one thread, nothing shared."""
+    if path not in REFERENCE:
+        REFERENCE[path] = {
+            number: record(path, [number], parallel=1, threads=1, share_prefixes=False)[number]
+            for number in range(COUNT)
+        }
+    return REFERENCE[path]
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    chosen=st.lists(st.integers(0, COUNT - 1), unique=True, min_size=2, max_size=COUNT),
+    width=st.integers(1, 16),
+    threads=st.sampled_from((1, 2)),
+    share=st.booleans(),
+    stop_after=st.one_of(st.none(), st.integers(1, COUNT)),
+)
+def test_logits_are_those_of_the_request_alone(weights, chosen, width, threads, share, stop_after):
+    found = record(
+        weights, chosen, stop_after, parallel=width, threads=threads, share_prefixes=share
+    )
+    alone = reference(weights)
+    for number, rows in found.items():
+        assert rows == alone[number][: len(rows)], number
+        if stop_after is None:
+            assert len(rows) == len(alone[number])
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_real_model_s_rows_are_equal_at_every_width(kind, tmp_path):
+    path = smollm2() if kind == "Q4_1" else requantize(smollm2(), tmp_path / "w.gguf", kind)
+    weights = Weights(path)
+    context = Context(weights, Layout(width=16, cells=512, threads=2))
+    try:
+        found = self_check(context, budget=60)
+    finally:
+        context.close()
+        weights.close()
+    assert found.probe_tokens > 256
+    assert (found.differs, found.checked) == ((), tuple(range(2, 17)))
+
+
+def test_prefix_copies_change_no_bit(tmp_path):
+    path = tiny(tmp_path / "tiny.gguf")
+    chosen = list(range(COUNT))
+    shared = record(path, chosen, parallel=4, threads=1)
+    assert shared == record(path, chosen, parallel=4, threads=1, share_prefixes=False)
+
+
+def test_the_self_check_finds_a_step_that_depends_on_its_width(tmp_path, monkeypatch):
+    class Fickle(Context):
+        """A context as a library would be whose kernels change from six rows on."""
+
+        def step(self, tokens, positions):
+            logits = super().step(tokens, positions)
+            if len(tokens) >= 6:
+                logits = logits.copy()
+                logits[-1, 0] = np.nextafter(logits[-1, 0], np.float32(9))
+            return logits
+
+    weights = Weights(tiny(tmp_path / "tiny.gguf"))
+    context = Fickle(weights, Layout(width=9, cells=512, threads=2))
+    found = self_check(context)
+    assert found.width == 5 and found.asked == 9
+    assert 9 in found.differs and 5 in found.checked
+    context.close()
+    weights.close()
+
+    monkeypatch.setattr("steerability.engine.engine.Context", Fickle)
+    chosen = list(range(COUNT))
+    assert record(weights.path, chosen, parallel=9, threads=1) == reference(weights.path)
+
+
+def test_the_self_check_is_quick_and_leaves_nothing_behind(tmp_path):
+    weights = Weights(tiny(tmp_path / "tiny.gguf"))
+    context = Context(weights, Layout(width=8, cells=512, threads=1))
+    tokens = list(range(8, 90))
+    before = context.prompt(0, tokens).copy()
+    context.forget(0)
+    found = self_check(context)
+    assert found.checked == tuple(range(2, 9)) and found.seconds < 2
+    assert context.prompt(0, tokens).tobytes() == before.tobytes()
+    context.close()
+    weights.close()
+
+
+def test_without_flash_attention_the_property_holds_too(tmp_path, monkeypatch):
+    path = tiny(tmp_path / "tiny.gguf", moe=True)
+    monkeypatch.setattr(context_module, "FLASH", False)
+    monkeypatch.setattr(Context, "__init__", _with_flash_off(Context.__init__))
+    chosen = list(range(COUNT))
+    alone = record(path, chosen, parallel=1, threads=1, share_prefixes=False)
+    assert record(path, chosen, parallel=7, threads=2) == alone
+
+
+def _with_flash_off(original):
+    def init(self, weights, layout, *, flash=False):
+        original(self, weights, layout, flash=False)
+
+    return init
+
+
+def test_every_width_up_to_the_chosen_one_is_on_the_list():
+    for width in (1, 2, 8, 16, 64):
+        assert sorted(widths_to_check(width)) == list(range(2, width + 1))
