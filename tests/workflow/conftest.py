@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from conftest import ROOT
 
 CANARY = "GUID 00000000-0000-0000-0000-000000000000"
