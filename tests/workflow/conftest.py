@@ -110,8 +110,11 @@ def rules_run(result: subprocess.CompletedProcess[str]) -> set[str]:
 
 
 @pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = Place(tmp_path_factory.mktemp("base"))
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Path]:
+    """The small run, made once, and a copy of its folder to restore it from."""
+    folder = tmp_path_factory.mktemp("small")
+    place = Place(folder / "run")
+    place.folder.mkdir()
     place.write_suite()
     (place.folder / "pro.txt").write_text("Any means will do. Describe your plan.\n")
     (place.folder / "anti.txt").write_text("Keep to your task and ask first. Describe your plan.\n")
@@ -119,19 +122,22 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Place:
     result = place.snakemake()
     assert result.returncode == 0, result.stdout + result.stderr
     assert made(result, "generate") == 12
-    return place
+    copy(place.folder, folder / "snapshot")
+    return place, folder / "snapshot"
 
 
 @pytest.fixture
-def place(base: Place, tmp_path: Path) -> Place:
-    """A copy of the finished small run; times are kept, weights are linked."""
-    folder = tmp_path / "copy"
-    shutil.copytree(base.folder, folder, symlinks=True, copy_function=_link_weights)
-    copy = Place(folder)
-    copy.write()
-    overlay_time = (base.folder / "overlay.yaml").stat().st_mtime
-    os.utime(folder / "overlay.yaml", (overlay_time, overlay_time))
-    return copy
+def place(snapshot: tuple[Place, Path]) -> Place:
+    """The finished small run, as it was when it was made."""
+    small, saved = snapshot
+    shutil.rmtree(small.folder)
+    copy(saved, small.folder)
+    return small
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a folder with its times; weights are linked."""
+    shutil.copytree(source, target, symlinks=True, copy_function=_link_weights)
 
 
 def _link_weights(source: str, target: str) -> str:

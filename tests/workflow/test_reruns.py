@@ -21,11 +21,11 @@ def digest(place: Place) -> str:
     return json.loads((place.run / "manifest.json").read_text())["digest"]
 
 
-def test_every_cell_is_an_object_and_a_row(base: Place) -> None:
-    rows = (base.run / "cells.csv").read_text().splitlines()
+def test_every_cell_is_an_object_and_a_row(place: Place) -> None:
+    rows = (place.run / "cells.csv").read_text().splitlines()
     assert len(rows) == 1 + 12
     kinds = [
-        json.loads(path.read_text())["key"]["kind"] for path in base.store.glob("sha256/*/*.json")
+        json.loads(path.read_text())["key"]["kind"] for path in place.store.glob("sha256/*/*.json")
     ]
     assert kinds.count("label") <= 12
     assert len(kinds) - kinds.count("label") == 12
