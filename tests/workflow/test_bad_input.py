@@ -41,7 +41,7 @@ def test_a_wrong_config_stops_the_workflow_before_it_starts(
     ("content", "said"),
     [
         (b"\xff\xfe\x00n", "UTF-8"),
-        (b"name: small\nversion: '1'\n", "required"),
+        (b"name: small\nversion: '1'\n", "licence is missing"),
     ],
 )
 def test_a_wrong_suite_fails_in_one_line(place: Place, content: bytes, said: str) -> None:
