@@ -1,7 +1,6 @@
 """Bad input: one line, status 2, and the store untouched."""
 
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,28 +43,29 @@ def test_a_wrong_config_stops_the_workflow_before_it_starts(
         (b"name: small\nversion: '1'\n", "licence is missing"),
     ],
 )
-def test_a_wrong_suite_fails_in_one_line(place: Place, content: bytes, said: str) -> None:
+def test_a_wrong_suite_stops_in_one_line(place: Place, content: bytes, said: str) -> None:
+    """Nothing to be done is no answer when a named file is wrong."""
     before = place.objects()
     (place.folder / "suite.yaml").write_bytes(content)
     result = place.snakemake()
-    assert result.returncode != 0
+    assert result.returncode == 2
     assert said.lower() in users_line(result).lower()
     assert place.objects() == before
 
 
-def test_a_suite_with_a_repeated_id_fails_in_one_line(place: Place) -> None:
+def test_a_suite_with_a_repeated_id_stops_in_one_line(place: Place) -> None:
     before = place.objects()
     place.write_suite(
         {"id": "ferry", "category": "evading_shutdown", "context": "", "prompt": "Other words."}
     )
     result = place.snakemake()
-    assert result.returncode != 0
+    assert result.returncode == 2
     assert "ferry" in users_line(result)
     assert place.objects() == before
 
 
-def test_an_absent_intervention_text_fails_in_one_line(place: Place, tmp_path: Path) -> None:
+def test_an_absent_intervention_text_stops_in_one_line(place: Place) -> None:
     (place.folder / "anti.txt").unlink()
     result = place.snakemake()
-    assert result.returncode != 0
-    assert "anti.txt" in result.stderr
+    assert result.returncode == 2
+    assert "anti.txt" in users_line(result)

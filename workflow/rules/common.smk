@@ -7,6 +7,7 @@ HOME = Path(os.path.relpath(workflow.basedir))
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from steerability.canonical import canonical_json
+from steerability.config.inputs import check_inputs
 from steerability.config.load import check_config
 from steerability.config.model import EndpointModel
 from steerability.containers.binds import bind_words, weight_sources
@@ -27,11 +28,13 @@ try:
     TRANSCRIPTS = CONFIG.outputs == "transcripts"
     AT_HAND = at_hand(CONFIG, HOME / CONFIG.sources.index) if TRANSCRIPTS else None
     CONFIG = AT_HAND.config if AT_HAND else CONFIG
+    check_inputs(CONFIG, HOME)
 except UserError as error:
     print(f"steerability: {error}", file=sys.stderr)
     sys.exit(2)
 
 RUN = f"{CONFIG.results}/{CONFIG.run}"
+TABLES = ["outcomes", "categories", "tests", "judge_sensitivity"]
 SHARDS = [f"{shard:03d}" for shard in range(CONFIG.shards)]
 
 
@@ -181,6 +184,39 @@ def judge_notes():
         for chosen in CONFIG.judges
         if judge(chosen.judge).note
         for word in ("--note", f"{chosen.judge}={judge(chosen.judge).note}")
+    ]
+
+
+def published_tables():
+    """Every table of the run: what the page shows and the manifest digests."""
+    return [
+        *multiext(f"{RUN}/table1", ".csv", ".md", ".tex", ".html"),
+        *multiext(f"{RUN}/table1_by_judge", ".csv", ".md"),
+        *multiext(f"{RUN}/hypotheses", ".csv", ".md"),
+        *(f"{RUN}/{name}.csv" for name in TABLES),
+    ]
+
+
+def published_files():
+    """Everything that the manifest digests."""
+    generated = CONFIG.outputs == "generate"
+    shards = [f"{name}/{shard}.jsonl" for name in CONFIG.models for shard in SHARDS]
+    return [
+        f"{RUN}/suite.json",
+        f"{RUN}/interventions.jsonl",
+        *(
+            f"{RUN}/{kind}/{path}"
+            for kind in ("requests", "outputs")
+            for path in shards
+            if generated
+        ),
+        *completion_files(),
+        *label_files(),
+        f"{RUN}/cells.csv",
+        *published_tables(),
+        f"{RUN}/figures",
+        f"{RUN}/index.html",
+        *comparison(),
     ]
 
 

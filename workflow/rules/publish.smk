@@ -8,8 +8,7 @@ rule page:
         completions=completion_files(),
         labels=label_files(),
         cells=f"{RUN}/cells.csv",
-        table=f"{RUN}/table1.csv",
-        statistics=f"{RUN}/tests.csv",
+        tables=published_tables(),
         figures=f"{RUN}/figures",
         code=code("pages"),
     output:
@@ -29,14 +28,7 @@ rule page:
 
 rule publish:
     input:
-        requests=completion_files(),
-        labels=label_files(),
-        cells=f"{RUN}/cells.csv",
-        table=f"{RUN}/table1.csv",
-        statistics=f"{RUN}/tests.csv",
-        figures=f"{RUN}/figures",
-        comparison=comparison(),
-        page=f"{RUN}/index.html",
+        published=published_files(),
         code=code("publish"),
     output:
         f"{RUN}/manifest.json",
@@ -48,4 +40,5 @@ rule publish:
         run=CONFIG.run,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
-        "python -m steerability --log {log} publish --run {params.run} {params.folder}"
+        "python -m steerability --log {log} publish --run {params.run} {params.folder} "
+        "{input.published}"

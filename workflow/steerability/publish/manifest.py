@@ -80,11 +80,25 @@ def digests_by_stage(files: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def file_digests(folder: Path) -> dict[str, str]:
-    """Return name → SHA-256 of every file of a run that a digest covers, sorted by name."""
-    names = sorted(
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
-    )
+def file_digests(folder: Path, files: Iterable[Path] | None = None) -> dict[str, str]:
+    """Return name → SHA-256 of the files of a run that a digest covers, sorted by name.
+
+    Args:
+        folder: the run's folder.
+        files: files and folders below it; None takes all that lie there.
+
+    Raises:
+        UserError: a file is missing, lies elsewhere, or no stage makes it.
+    """
+    paths: set[Path] = set()
+    for path in [folder] if files is None else files:
+        if not path.exists():
+            raise UserError("is missing", where=path, mend="run the workflow again")
+        paths |= {path} if path.is_file() else {item for item in path.rglob("*") if item.is_file()}
+    try:
+        names = sorted(path.resolve().relative_to(folder.resolve()).as_posix() for path in paths)
+    except ValueError as error:
+        raise UserError(str(error), where=folder) from error
     return {name: sha256_file(folder / name) for name in names if stage_of(name) is not None}
 
 
@@ -120,24 +134,25 @@ def _seconds(path: Path) -> float | None:
     return float(rows[1][rows[0].index("s")])
 
 
-def build_manifest(run: str, folder: Path) -> Manifest:
+def build_manifest(run: str, folder: Path, files: Iterable[Path] | None = None) -> Manifest:
     """Digest every published file of a run.
 
     Args:
         run: the run's name.
         folder: the run's folder.
+        files: the published files and folders; None takes all that lie in the folder.
 
     Raises:
         UserError: the folder is missing or holds a file that no stage made.
     """
     if not folder.is_dir():
         raise UserError("no such run", where=folder)
-    files = file_digests(folder)
+    digests = file_digests(folder, files)
     return Manifest(
         run=run,
-        digest=digest_of(files),
-        stages=digests_by_stage(files),
-        files=files,
+        digest=digest_of(digests),
+        stages=digests_by_stage(digests),
+        files=digests,
         facts=gather_facts(folder),
     )
 
@@ -164,7 +179,7 @@ def differences(files: Mapping[str, str], here: Mapping[str, str]) -> Iterable[s
         if name not in here:
             yield f"{name} is missing"
         elif name not in files:
-            yield f"{name} is not in the manifest"
+            yield f"{name} is not in the manifest: no rule of this run made it, move it away"
         elif files[name] != here[name]:
             yield f"{name} changed: {files[name]} in the manifest, {here[name]} here"
 
