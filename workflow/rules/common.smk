@@ -194,6 +194,7 @@ def published_tables():
         *multiext(f"{RUN}/table1_by_judge", ".csv", ".md"),
         *multiext(f"{RUN}/hypotheses", ".csv", ".md"),
         *(f"{RUN}/{name}.csv" for name in TABLES),
+        *comparison(),
     ]
 
 
@@ -216,7 +217,6 @@ def published_files():
         *published_tables(),
         f"{RUN}/figures",
         f"{RUN}/index.html",
-        *comparison(),
     ]
 
 
