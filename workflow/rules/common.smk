@@ -34,7 +34,6 @@ except UserError as error:
     sys.exit(2)
 
 RUN = f"{CONFIG.results}/{CONFIG.run}"
-TABLES = ["outcomes", "categories", "tests", "judge_sensitivity"]
 SHARDS = [f"{shard:03d}" for shard in range(CONFIG.shards)]
 
 
@@ -187,19 +186,8 @@ def judge_notes():
     ]
 
 
-def published_tables():
-    """Every table of the run: what the page shows and the manifest digests."""
-    return [
-        *multiext(f"{RUN}/table1", ".csv", ".md", ".tex", ".html"),
-        *multiext(f"{RUN}/table1_by_judge", ".csv", ".md"),
-        *multiext(f"{RUN}/hypotheses", ".csv", ".md"),
-        *(f"{RUN}/{name}.csv" for name in TABLES),
-        *comparison(),
-    ]
-
-
 def published_files():
-    """Everything that the manifest digests."""
+    """Everything that the manifest digests, besides the tables."""
     generated = CONFIG.outputs == "generate"
     shards = [f"{name}/{shard}.jsonl" for name in CONFIG.models for shard in SHARDS]
     return [
@@ -214,7 +202,6 @@ def published_files():
         *completion_files(),
         *label_files(),
         f"{RUN}/cells.csv",
-        *published_tables(),
         f"{RUN}/figures",
         f"{RUN}/index.html",
     ]

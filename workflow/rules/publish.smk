@@ -1,5 +1,7 @@
 # Stage publish: the page, and the manifest with the digest of everything published.
 
+TABLES = [*rules.table.output, *rules.statistics.output, *comparison()]
+
 
 rule page:
     input:
@@ -8,7 +10,7 @@ rule page:
         completions=completion_files(),
         labels=label_files(),
         cells=f"{RUN}/cells.csv",
-        tables=published_tables(),
+        tables=TABLES,
         figures=f"{RUN}/figures",
         code=code("pages"),
     output:
@@ -29,6 +31,7 @@ rule page:
 rule publish:
     input:
         published=published_files(),
+        tables=TABLES,
         code=code("publish"),
     output:
         f"{RUN}/manifest.json",
@@ -41,4 +44,4 @@ rule publish:
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "python -m steerability --log {log} publish --run {params.run} {params.folder} "
-        "{input.published}"
+        "{input.published} {input.tables}"
