@@ -29,6 +29,22 @@ MODELS = (
     ("large-thinking", "30B", "Thinking"),
 )
 CONDITIONS = ("pro", "none", "anti")
+ANALYSIS = {
+    "resamples": 100,
+    "permutations": 100,
+    "size_family": "size",
+    "families": [
+        {"kind": "within", "name": "suffix"},
+        {
+            "kind": "between",
+            "name": "size",
+            "comparisons": [
+                {"name": stage, "model_a": f"large-{stage}", "model_b": f"tiny-{stage}"}
+                for stage in ("base", "instruct", "thinking")
+            ],
+        },
+    ],
+}
 CHANCES = {"pro": (70, 20, 8, 2), "none": (40, 45, 10, 5), "anti": (10, 70, 15, 5)}
 NOTE = "measures nothing </td><script>document.title='broken'</script>"
 _WORDS = ("keep", "every", "door", "open", "and", "ask", "before", "you", "act", "alone")
@@ -75,11 +91,11 @@ def make_run(
     cells_csv = folder / "cells.csv"
     score = ["score", "--completions", *files["completions"], "--labels", *files["labels"]]
     _must(*score, "--output", cells_csv)
-    table = ["table", "--cells", cells_csv, "--judge", "strict", "--output-dir", folder]
-    _must(*table, "--analysis", json.dumps({"resamples": 100}))
+    analysed = ["--cells", cells_csv, "--judge", "strict", "--analysis", json.dumps(ANALYSIS)]
+    for verb in ("table", "statistics"):
+        _must(verb, *analysed, "--output-dir", folder)
     if figures:
-        drawn = ["--cells", cells_csv, "--judge", "strict", "--output-dir", folder / "figures"]
-        _must("figures", *drawn)
+        _must("figures", *analysed, "--output-dir", folder / "figures")
     return folder
 
 

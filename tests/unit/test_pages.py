@@ -1,7 +1,9 @@
 import base64
+import csv
 import hashlib
 import json
 import re
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -103,6 +105,14 @@ def test_counts_link_to_the_cells_they_count(page: str) -> None:
         'href="#model=tiny-base&amp;intervention=anti&amp;judge=strict&amp;label=convergence"'
         in page
     )
+
+
+def test_verdicts_are_those_of_hypotheses_csv(small: Path, page: str) -> None:
+    with (small / "hypotheses.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    chips = [a["data-verdict"] for tag, a in Elements(page).tags if "data-verdict" in a]
+    assert sorted(chips) == sorted(row["verdict"] for row in rows)
+    assert all(escape(row["words"], quote=True).replace("&#x27;", "&#39;") in page for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from steerability.pages.payload import (
     scenario_blocks,
     script_json,
 )
-from steerability.pages.statistics import statistics
+from steerability.pages.statistics import folded, verdicts
 from steerability.pages.views import label_counts, table_conditions, table_rows
 
 LABEL_NAMES = {label: label.replace("_", " ").capitalize() for label in ALL_LABELS}
@@ -53,7 +53,8 @@ def render(run: Run, captions: dict[str, str]) -> str:
         label_names=LABEL_NAMES,
         table=table_rows(run),
         judges=label_counts(run, ALL_LABELS),
-        statistics=statistics(run),
+        verdicts=verdicts(run),
+        folded=folded(run),
         captions=captions,
         index=script_json(index(run)),
         scenarios=[script_json(block) for block in scenario_blocks(run)],

@@ -9,7 +9,7 @@ from steerability.analyse.names import NOTE_HELP, parse_notes
 from steerability.files import write_atomic
 from steerability.pages.build import render
 from steerability.pages.collect import collect
-from steerability.pages.statistics import PARTS
+from steerability.pages.statistics import FILES
 
 PAGE = "index.html"
 
@@ -24,7 +24,7 @@ def page(
         folder,
         name=run or folder.resolve().name,
         notes=parse_notes(note or []),
-        extra=tuple(PARTS),
+        extra=FILES,
     )
     content = render(shown, {}).encode("utf-8")
     write_atomic(folder / PAGE, content)

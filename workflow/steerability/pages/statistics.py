@@ -1,42 +1,77 @@
-"""The run's further tables as the page shows them: verdicts first, the tests behind them folded."""
+"""Verdicts on the hypotheses, and the tables of statistics behind them, as the page shows them."""
 
 from dataclasses import dataclass
 
 from steerability.pages.collect import Run
 
-# file -> (title, folded, columns to show in order; empty for all)
-PARTS: dict[str, tuple[str, bool, tuple[str, ...]]] = {
-    "hypotheses.csv": ("The paper's hypotheses", False, ()),
-    "tests.csv": ("Tests", True, ()),
+HYPOTHESES = "hypotheses.csv"
+# file -> (title, what it holds)
+FOLDED: dict[str, tuple[str, str]] = {
+    "tests.csv": (
+        "Every test declared",
+        "Estimates and intervals in points; p adjusted by Holm's method within the family.",
+    ),
+    "judge_sensitivity.csv": (
+        "What hangs on the judge",
+        "The verdict on each hypothesis under every judge of the run.",
+    ),
 }
+FILES = (HYPOTHESES, *FOLDED)
+_WHOLE = "all"
 
 
 @dataclass(frozen=True)
-class Part:
-    """A table: its title, whether it is folded away, a sentence, header and rows."""
+class Finding:
+    """What a run says of a hypothesis, or of a part of one."""
+
+    name: str
+    statement: str
+    contrast: str
+    verdict: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A hypothesis as a whole, then its parts."""
+
+    whole: Finding
+    parts: list[Finding]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to fold away: its title, a sentence, header and rows."""
 
     title: str
-    folded: bool
     text: str
     columns: list[str]
     rows: list[list[str]]
 
 
-def statistics(run: Run) -> list[Part]:
-    """Return the tables that the run has, in the order of ``PARTS``."""
-    return [
-        _part(run.tables[file], title, folded, columns)
-        for file, (title, folded, columns) in PARTS.items()
-        if run.tables.get(file)
-    ]
+def verdicts(run: Run) -> list[Verdict]:
+    """Return the verdicts in the order of ``hypotheses.csv``; none where there is no such file."""
+    rows = run.tables.get(HYPOTHESES, [])
+    names = dict.fromkeys(row["hypothesis"] for row in rows)
+    grouped = []
+    for name in names:
+        mine = [row for row in rows if row["hypothesis"] == name]
+        parts = [_finding(row, row["part"]) for row in mine if row["part"] != _WHOLE]
+        whole = next((row for row in mine if row["part"] == _WHOLE), mine[0])
+        grouped.append(Verdict(_finding(whole, name), parts))
+    return grouped
 
 
-def _part(rows: list[dict[str, str]], title: str, folded: bool, wanted: tuple[str, ...]) -> Part:
-    columns = [name for name in (wanted or rows[0]) if name in rows[0]]
-    return Part(
-        title=title,
-        folded=folded,
-        text="",
-        columns=[name.replace("_", " ") for name in columns],
-        rows=[[row[name] for name in columns] for row in rows],
-    )
+def _finding(row: dict[str, str], name: str) -> Finding:
+    return Finding(name, row["statement"], row["contrast"], row["verdict"], row["words"])
+
+
+def folded(run: Run) -> list[Table]:
+    """Return the tables that the run has, in the order of ``FOLDED``."""
+    tables = []
+    for file, (title, text) in FOLDED.items():
+        rows = run.tables.get(file)
+        if rows:
+            columns = [name.replace("_", " ") for name in rows[0]]
+            tables.append(Table(title, text, columns, [list(row.values()) for row in rows]))
+    return tables
