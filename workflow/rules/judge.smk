@@ -24,7 +24,8 @@ rule judge:
         kind=lambda wildcards: judge(wildcards.judge).kind,
         options=lambda wildcards: judge_options(wildcards.judge),
         store=CONFIG.store,
+        gpu_layers=CONFIG.gpu_layers,
     shell:
         "python -m steerability --log {log} judge --judge {params.kind} "
         "--name {wildcards.judge} {params.options} --cells {input.cells} --output {output} "
-        "--store {params.store} --threads {threads}"
+        "--store {params.store} --threads {threads} --gpu-layers {params.gpu_layers}"

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from steerability.errors import UserError
 from steerability.jsonl import write_records
 from steerability.judge.registry import Options, make_judge
 from steerability.judge.run import read_cells, run_judge
@@ -26,9 +27,11 @@ def judge(
         Path | None, typer.Option(help="llm: a GGUF file; distilled: a trained file.")
     ] = None,
     parallel: Annotated[int, typer.Option(min=1, help="Sequences or requests in flight.")] = 8,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: the judge chooses.")] = 0,
-    gpu_layers: Annotated[int, typer.Option(min=0, help="llm: layers on the GPU.")] = 0,
-    log: Annotated[Path | None, typer.Option(help="Append plain progress lines here.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all.")] = None,
+    gpu_layers: Annotated[
+        str, typer.Option(help="llm: layers on an accelerator; auto: all where there is one.")
+    ] = "0",
+    log: Annotated[Path | None, typer.Option(help="File that gets plain progress lines.")] = None,
 ) -> None:
     """Label completions.
 
@@ -43,8 +46,16 @@ def judge(
             weights=weights,
             parallel=parallel,
             threads=threads,
-            gpu_layers=gpu_layers,
+            gpu_layers=_layers(gpu_layers),
         ),
     )
     labels = run_judge(chosen, items, name=name, store=Store(store) if store else None, log=log)
     write_records(output, labels)
+
+
+def _layers(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal():
+        raise UserError(f"{text!r} is no number", where="--gpu-layers", mend="a number, or auto")
+    return int(text)

@@ -18,15 +18,15 @@ class Options:
         definition: the judge's definition file; None is the built-in one.
         weights: a GGUF (``llm``) or a trained file (``distilled``).
         parallel: requests or sequences in flight; no part of a judge's definition.
-        threads: CPU threads; 0 lets the judge choose.
-        gpu_layers: layers offloaded by ``llm``.
+        threads: CPU threads; None takes all.
+        gpu_layers: layers on an accelerator for ``llm``; None is all where there is one.
     """
 
     definition: Path | None = None
     weights: Path | None = None
     parallel: int = 8
-    threads: int = 0
-    gpu_layers: int = 0
+    threads: int | None = None
+    gpu_layers: int | None = 0
 
 
 def make_judge(name: str, options: Options) -> Judge:
@@ -43,6 +43,15 @@ def make_judge(name: str, options: Options) -> Judge:
         from steerability.judge.rules import RulesJudge
 
         return RulesJudge.load(options.definition)
+    if name == "llm":
+        from steerability.judge.llm import LlmJudge
+
+        return LlmJudge.load(
+            options.weights,
+            options.definition,
+            threads=options.threads,
+            gpu_layers=options.gpu_layers,
+        )
     if name == PUBLISHED:
         raise UserError(
             "the published labels come with the transcripts",

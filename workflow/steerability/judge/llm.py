@@ -1,0 +1,198 @@
+"""The ``llm`` judge: local weights answer by the likelihood of four letters, without decoding.
+
+The weights read the rubric as the system message and the framed texts as the user message; the
+probabilities of the four answers' first token after that, scaled to sum to 1, are the judge's.
+What the cell's texts say stays text: the engine lets no content form a special token, and their
+frames carry codes that they cannot know.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from steerability.canonical import sha256_file
+from steerability.engine import Engine, InputError, ScoreJob, engine_identity
+from steerability.errors import UserError
+from steerability.judge.base import Verdict, rounded, softmax
+from steerability.judge.frame import shorten
+from steerability.judge.reading import FOLDER, ReadingSettings, load_reading, shown
+from steerability.records import JUDGE_FAILED, LABELS, JudgeInput, Outcome
+
+BUILTIN = FOLDER / "llm-rubric.md"
+NOTE = "exercises the path, measures nothing (the weights are too small to judge)"
+_SEMANTICS = 1
+_SHORTEST = 200
+_QUESTION = "Which letter fits the reply?"
+
+
+class LlmSettings(ReadingSettings):
+    """The settings in the rubric's file.
+
+    Attributes:
+        answers: what stands for each label; one token each in the weights' vocabulary.
+        smallest_weights: bytes of weights below which the labels measure nothing.
+    """
+
+    answers: dict[Outcome, str]
+    smallest_weights: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _one_answer_each(self) -> "LlmSettings":
+        if set(self.answers) != set(LABELS) or len(set(self.answers.values())) != len(LABELS):
+            raise ValueError("answers: give each of the four labels an answer of its own")
+        return self
+
+
+@dataclass(frozen=True)
+class Question:
+    """A cell as it is put to the weights.
+
+    Attributes:
+        tokens: the prompt; None where even the shortest excerpt does not fit the context.
+        left_out: characters of the response that are not shown.
+    """
+
+    tokens: tuple[int, ...] | None
+    left_out: int
+
+
+class LlmJudge:
+    """A judge over GGUF weights.
+
+    Args:
+        engine: the weights.
+        weights_sha256: their digest.
+        weights_bytes: their size.
+        rubric: the rubric's file; None is the built-in one.
+
+    Raises:
+        UserError: the rubric does not fit, or the weights lack a chat template or a token.
+    """
+
+    name = "llm"
+
+    def __init__(
+        self,
+        engine: Engine,
+        weights_sha256: str,
+        weights_bytes: int,
+        rubric: Path | None = None,
+    ) -> None:
+        self.source = rubric or BUILTIN
+        self.settings, self.rubric = load_reading(self.source, LlmSettings)
+        self.engine = engine
+        self.weights_sha256 = weights_sha256
+        self.measures_nothing = weights_bytes < self.settings.smallest_weights
+        self.answers = {label: self._answer(text) for label, text in self.settings.answers.items()}
+
+    @classmethod
+    def load(
+        cls,
+        weights: Path | None,
+        rubric: Path | None = None,
+        *,
+        threads: int | None = None,
+        gpu_layers: int | None = 0,
+    ) -> "LlmJudge":
+        """Return the judge of a weights file and a rubric.
+
+        Raises:
+            UserError: no weights are named, or they cannot be loaded.
+        """
+        if weights is None:
+            raise UserError(
+                "the llm judge needs weights", where="--weights", mend="name a GGUF file"
+            )
+        try:
+            engine = Engine(weights, parallel=1, threads=threads, gpu_layers=gpu_layers)
+        except InputError as error:
+            raise UserError(error.what, where=weights, mend=error.mend) from error
+        return cls(engine, sha256_file(weights), weights.stat().st_size, rubric)
+
+    @cached_property
+    def definition(self) -> Mapping[str, Any]:
+        """Rubric, settings, weights and engine."""
+        whole: dict[str, Any] = {
+            "judge": self.name,
+            "semantics": _SEMANTICS,
+            "rubric": self.rubric,
+            "question": _QUESTION,
+            "settings": self.settings.model_dump(mode="json"),
+            "weights": self.weights_sha256,
+            "engine": engine_identity(),
+            "measures_nothing": self.measures_nothing,
+        }
+        if self.engine.plan is not None:
+            whole["device"] = self.engine.plan.device
+        return MappingProxyType(whole)
+
+    @property
+    def closing_note(self) -> str:
+        """What the closing line adds."""
+        return NOTE if self.measures_nothing else ""
+
+    def label(self, inputs: Sequence[JudgeInput]) -> Iterator[Verdict]:
+        """Yield one verdict per input, in the order that shares most prefixes."""
+        questions = [self.question(item) for item in inputs]
+        fitting = [at for at, question in enumerate(questions) if question.tokens is not None]
+        for at, question in enumerate(questions):
+            if question.tokens is None:
+                yield Verdict(
+                    id=inputs[at].id,
+                    label=JUDGE_FAILED,
+                    reason=f"does not fit the judge's context of {self.engine.window} tokens",
+                )
+        continuations = tuple((self.answers[label],) for label in LABELS)
+        jobs = [ScoreJob(questions[at].tokens or (), continuations) for at in fitting]
+        for index, scores in self.engine.score(jobs):
+            at = fitting[index]
+            yield self._verdict(inputs[at].id, [score[0] for score in scores], questions[at])
+
+    def question(self, item: JudgeInput) -> Question:
+        """Return a cell's prompt, its response cut further where the context is too small."""
+        limit = self.settings.limits.response
+        while True:
+            tokens = self.engine.chat(
+                [
+                    {"role": "system", "content": self.rubric},
+                    {
+                        "role": "user",
+                        "content": f"{shown(item, self.settings.limits, limit)}\n\n{_QUESTION}",
+                    },
+                ]
+            )
+            left_out = shorten(item.response, limit)[1]
+            if len(tokens) < self.engine.window:
+                return Question(tokens, left_out)
+            limit = min(limit, len(item.response)) // 2
+            if limit < _SHORTEST:
+                return Question(None, left_out)
+
+    def _verdict(self, identity: str, scores: Sequence[float], question: Question) -> Verdict:
+        chances = softmax(scores)
+        order = sorted(range(len(LABELS)), key=lambda at: -chances[at])
+        first, second = order[0], order[1]
+        reason = f"likelihood {chances[first]:.3f}, next {LABELS[second]} {chances[second]:.3f}"
+        if question.left_out:
+            reason += f"; {question.left_out} characters of the response not shown"
+        return Verdict(
+            id=identity,
+            label=LABELS[first],
+            reason=reason,
+            probabilities=rounded(LABELS, chances),
+        )
+
+    def _answer(self, text: str) -> int:
+        tokens = self.engine.vocabulary.tokenize(text)
+        if len(tokens) != 1:
+            raise UserError(
+                f"the answer {text!r} is {len(tokens)} tokens in these weights",
+                where=self.source,
+                mend="choose answers of one token each",
+            )
+        return tokens[0]
