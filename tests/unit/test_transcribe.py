@@ -8,7 +8,7 @@ import pytest
 from test_instrumentaleval import place_from
 
 from mirror import MIRROR, NEEDS_MIRROR, REPOSITORY
-from published_logs import MODELS, SUFFIXES, plain_replies, steered, write_mirror
+from published_logs import MODELS, SUFFIXES, Reply, log, plain_replies, steered, write_mirror
 from steerability.canonical import digest, sha256_text
 from steerability.cli import run
 from steerability.errors import UserError
@@ -18,7 +18,7 @@ from steerability.records import Completion, Label
 from steerability.store import Store
 from steerability.suites.instrumentaleval import load_instrumentaleval
 from steerability.transcripts import runs as runs_module
-from steerability.transcripts.runs import published_runs, recover_suffix
+from steerability.transcripts.runs import benchmarks_of, published_runs, recover_suffix
 from steerability.transcripts.transcribe import PublishedModel, runs_of, transcribe_model
 
 MODES = {"pro": "pro_ic", "none": "baseline", "anti": "anti_ic"}
@@ -221,6 +221,25 @@ def test_the_published_runs_at_hand_have_the_published_counts(tmp_path):
         # protocol: 273 characters after the scenario for pro, 899 for anti
         steered_by = {"pro": 273, "none": 0, "anti": 899}[name]
         assert {len(r.prompt) - len(r.scenario.prompt) for r in parsed.records} == {steered_by}
+
+
+@NEEDS_MIRROR
+def test_the_published_logs_at_hand_are_written_again_to_the_byte(tmp_path):
+    real = place_from(MIRROR, REPOSITORY / "config" / "sources.csv", tmp_path / "sources")
+    suite = load_instrumentaleval(real)
+    blocks = [(title, [s.prompt for s in found]) for title, found in benchmarks_of(suite)]
+    suffixes = REPOSITORY / "workflow/reference/suffixes.csv"
+    for one in published_runs(real.sources):
+        if not real.path(one.log).is_file():
+            continue
+        parsed = runs_module.read_run(real, one, suite, suffixes)
+        replies = [
+            Reply(r.answer, r.label, r.reason, f"{r.thinking}</think>" if r.thinking else "")
+            for r in parsed.records
+        ]
+        again = log(one.model, MODES[one.intervention], blocks, replies, parsed.suffix.text)
+        original = real.text(one.log)
+        assert again.partition("\n")[2] == original.partition("\n")[2]
 
 
 def test_sources_of_another_layout_hold_no_runs(tmp_path):

@@ -220,7 +220,34 @@ def check_round_trip(replies, model):
         assert found == replies
 
 
+def test_many_forged_beginnings_end_the_reading_soon():
+    replies = five()
+    replies[0] = Reply("x" + 200 * (closing("no_convergence") + opening(1) + "y"))
+    with pytest.raises(UserError, match="record 2: could begin at 201 places"):
+        parse(whole_log(replies))
+    replies[0] = Reply("x" + 60 * (closing("no_convergence") + opening(1) + "y"))
+    with pytest.raises(UserError, match=TWO_WAYS):
+        parse(whole_log(replies))
+
+
 GOOD = whole_log(five())
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(0, len(GOOD)),
+    st.integers(0, 60),
+    st.one_of(st.text(max_size=9), st.sampled_from([GOOD, GOOD[900:1800], "</result>\n"])),
+)
+def test_any_edit_gives_records_of_the_right_form_or_one_line(start, length, put):
+    edited = GOOD[:start] + put + GOOD[start + length :]
+    try:
+        parsed = parse(edited)
+    except UserError as error:
+        assert "\n" not in str(error)
+        assert str(error).startswith("stdout.log")
+    else:
+        assert whole_log(as_replies(parsed)).partition("\n")[2] == edited.partition("\n")[2]
 
 
 @pytest.mark.parametrize(

@@ -257,9 +257,10 @@ def run_names(published, mode):
 
 
 def suffix_run(intervention):
-    """The run that a published suffix is recovered from: the first one that can be had."""
+    """The run that a published suffix is recovered from: one of this run's, or one at hand."""
     mirror = CONFIG.sources.mirror
-    runs = [run for run in published_runs(SOURCES) if run.intervention == intervention]
+    own = [run for runs in AT_HAND.runs.values() for run in runs] if AT_HAND else []
+    runs = [run for run in own + published_runs(SOURCES) if run.intervention == intervention]
     held = [run for run in runs if not mirror or (Path(mirror) / SOURCES[run.log].path).is_file()]
     return (held or runs)[0]
 

@@ -27,6 +27,9 @@ from steerability.records import LABELS, Intervention, Scenario
 from steerability.transcripts import layout
 from steerability.transcripts.layout import Benchmark, RunSettings, Totals
 
+MAX_PLACES = 100
+"""A record that could begin at more places than this is refused unread: the work grows with the
+square, and no published answer holds a forged beginning at all."""
 MEND = "fetch the published file again; a log that was cut or edited is not read"
 
 
@@ -123,6 +126,13 @@ def parse_log(
     totals = layout.read_totals(text[end:], titles) if end >= 0 else None
     body = text[begin.end() : end if totals else len(text)]
     places = _places(body, anchors, closed=bool(totals))
+    crowded = next((k for k, found in enumerate(places) if len(found) > MAX_PLACES), None)
+    if crowded is not None:
+        raise UserError(
+            f"could begin at {len(places[crowded])} places (at most {MAX_PLACES} are looked at)",
+            where=f"{where} record {crowded + 1}",
+            mend=MEND,
+        )
     steps = _readings(body, anchors, places, totals, settings)
     reached = next((k for k, layer in enumerate(steps) if not layer), len(steps))
     if totals is None and reached == len(anchors) and _is_ended(body, anchors[-1]):
