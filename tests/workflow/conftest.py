@@ -106,7 +106,7 @@ def made(result: subprocess.CompletedProcess[str], verb: str) -> int:
 def rules_run(result: subprocess.CompletedProcess[str]) -> set[str]:
     """Names of the rules whose jobs ran."""
     text = result.stdout + result.stderr
-    return set(re.findall(r"(?m)^(?:local)?rule (\w+):", text)) - {"all"}
+    return set(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", text)) - {"all"}
 
 
 @pytest.fixture(scope="session")
