@@ -48,7 +48,7 @@ container-cuda: ## build the engine's CUDA image [CUDA_ARCHITECTURES="80;86;89;9
 	PYTHON=$(PYTHON) containers/build.sh engine-cuda
 
 verify: $(VENV)/complete ## check every digest of a run and make a sample of cells again [RUN=demo]
-	$(BIN)/steerability verify results/$(RUN) --expected workflow/reference/$(RUN).json
+	$(BIN)/steerability verify results/$(RUN) $(addprefix --expected ,$(wildcard workflow/reference/$(RUN).json))
 
 lint: $(VENV)/complete ## linters, formatters, type checker, workflow lint
 	$(BIN)/ruff check .
