@@ -118,8 +118,9 @@ def make(
     control: bool = True,
     seed: int = 1,
     context_length: int = 32_768,
+    tensors_per_shard: int = 0,
 ) -> Path:
-    """Write a model file and return its path.
+    """Write a model file and return its path (of the first shard, when it is sharded).
 
     Args:
         path: the GGUF file.
@@ -130,10 +131,11 @@ def make(
         control: see ``vocabulary``.
         seed: of the random weights.
         context_length: the context the file says it was trained with.
+        tensors_per_shard: split the file into shards of so many tensors; 0 is one file.
     """
     words = vocabulary(merges=merges, control=control)
     end = "<|endoftext|>" if stage == "Base" else "<|im_end|>"
-    writer = GGUFWriter(path, architecture)
+    writer = GGUFWriter(path, architecture, split_max_tensors=tensors_per_shard)
     writer.add_name(f"tiny {stage} {seed}")
     writer.add_context_length(context_length)
     writer.add_embedding_length(WIDTH)
@@ -166,7 +168,7 @@ def make(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
+    return path if not tensors_per_shard else min(path.parent.glob(f"{path.stem}-*-of-*.gguf"))
 
 
 def _plan(words: Vocabulary, stage: Stage, end: str, ends: bool, seed: int) -> list[list[int]]:

@@ -51,7 +51,7 @@ def shard_files(path: Path) -> list[Path]:
     for file in files:
         if not file.is_file():
             raise UserError(
-                "no such weights file" if len(files) == 1 else "a shard of the weights is missing",
+                "no such file" if len(files) == 1 else "a shard of the weights is missing",
                 where=file if len(files) > 1 else path,
                 mend="fetch it first (steerability fetch --weights NAME)",
             )

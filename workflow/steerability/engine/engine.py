@@ -17,9 +17,17 @@ from typing import Any
 from steerability.engine import library
 from steerability.engine.context import Context, Layout, cells_for
 from steerability.engine.decoding import Decoder, Generation, Job
-from steerability.engine.errors import PromptError
+from steerability.engine.errors import InputError, PromptError
 from steerability.engine.key import BatchPlan
-from steerability.engine.memory import fitting_width
+from steerability.engine.memory import (
+    Demand,
+    MemoryShortError,
+    available,
+    device_layers,
+    device_width,
+    fitting_width,
+    gigabytes,
+)
 from steerability.engine.prompts import Message, chat_tokens, plain_tokens
 from steerability.engine.scoring import ScoreJob, Scorer, Scores
 from steerability.engine.selfcheck import self_check
@@ -28,7 +36,6 @@ from steerability.engine.weights import Weights
 
 CPU_WIDTH = 16
 GPU_WIDTH = 64
-ALL_LAYERS = 9999
 
 
 def default_threads() -> int:
@@ -42,10 +49,11 @@ class Engine:
     The vocabulary is loaded at once, the tensors at the first generation or scoring.
 
     Args:
-        path: the GGUF file.
+        path: the GGUF file; of a sharded one the first shard.
+        file_bytes: size of all shards; None takes the file's own.
         parallel: sequences at a time; None takes what the memory holds, at most 16 on a CPU.
         threads: CPU threads; None takes all. Bytes depend on neither.
-        gpu_layers: layers on an accelerator; None for all where there is one.
+        gpu_layers: layers on an accelerator; None for as many as it holds, where there is one.
         share_prefixes: evaluate what prompts have in common once; bytes do not depend on it.
 
     Raises:
@@ -56,6 +64,7 @@ class Engine:
         self,
         path: Path,
         *,
+        file_bytes: int | None = None,
         parallel: int | None = None,
         threads: int | None = None,
         gpu_layers: int | None = 0,
@@ -64,13 +73,18 @@ class Engine:
         self.path = path
         self.parallel = parallel
         self.threads = threads or default_threads()
-        if gpu_layers is None:
-            gpu_layers = ALL_LAYERS if library.offloads() else 0
-        self.gpu_layers = gpu_layers
+        if gpu_layers and not library.offloads():
+            raise InputError(
+                "this build of llama.cpp or this machine has no accelerator",
+                "set gpu_layers to auto or 0",
+            )
+        self._gpu_layers = gpu_layers if library.offloads() else 0
+        self._plan: BatchPlan | None = None
         self.share_prefixes = share_prefixes
         self._facts: dict[str, Any] = {}
         self._header = Weights(path, vocabulary_only=True)
         self._model: Weights | None = None
+        self.demand = Demand.of(self._header, file_bytes or path.stat().st_size)
         self.vocabulary = Vocabulary(self._header)
         self.window = self._header.context_length
 
@@ -92,12 +106,38 @@ class Engine:
         """The vocabulary's own end-of-sequence token, as a set; empty where it has none."""
         return frozenset({self.vocabulary.eos} if self.vocabulary.eos >= 0 else ())
 
-    @property
-    def plan(self) -> BatchPlan | None:
-        """The batch plan that belongs into keys: None on a CPU."""
-        if not self.gpu_layers:
+    def settle(self, tokens: int) -> BatchPlan | None:
+        """Decide how many layers and slots an accelerator gets; the first call decides for good.
+
+        Args:
+            tokens: prompt and generated tokens of the longest job of all, those included that
+                need not be made.
+
+        Returns:
+            The batch plan that belongs into keys; None on a CPU, where bytes do not depend on it.
+
+        Raises:
+            MemoryShortError: the memories do not hold the model.
+        """
+        if self._gpu_layers == 0 or self._plan is not None:
+            return self._plan
+        free, total = library.device_memory()
+        layers = self._gpu_layers or device_layers(self.demand, tokens, total, available())
+        if layers == 0:
+            self._gpu_layers = 0
             return None
-        return BatchPlan(library.device(), self.gpu_layers, self.parallel or GPU_WIDTH)
+        layers = min(layers, self.demand.layers)
+        part = self.demand.part(layers)
+        width = self.parallel or device_width(part, tokens, GPU_WIDTH, total)
+        needed = part.whole(tokens, width)
+        if free < needed:
+            raise MemoryShortError(
+                f"the accelerator has {gigabytes(free)} of its {gigabytes(total)} free, "
+                f"{gigabytes(needed)} are needed",
+                "end what else runs on it, or lower parallel",
+            )
+        self._plan = BatchPlan(library.device(), layers, width)
+        return self._plan
 
     def chat(self, messages: Sequence[Message], template: str | None = None) -> tuple[int, ...]:
         """Return the token ids of chat messages.
@@ -137,7 +177,8 @@ class Engine:
     def load(self) -> Weights:
         """Load the tensors, if they are not loaded yet, and return the model."""
         if self._model is None:
-            self._model = Weights(self.path, gpu_layers=self.gpu_layers)
+            layers = self._plan.gpu_layers if self._plan else 0
+            self._model = Weights(self.path, gpu_layers=layers)
         return self._model
 
     def generate(
@@ -163,7 +204,7 @@ class Engine:
         if not jobs:
             return
         longest = max(len(job.prompt) + job.limit(self.window) for job in jobs)
-        context = self._context(longest, len(jobs))
+        context = self._context(longest, len(jobs), self.settle(longest))
         check = self_check(context)
         self._facts["self_check"] = check.facts()
         started = time.monotonic()
@@ -213,7 +254,9 @@ class Engine:
                 )
         if not jobs:
             return
-        context = self._context(max(job.longest for job in jobs), 1)
+        longest = max(job.longest for job in jobs)
+        self.settle(longest)
+        context = self._context(longest, 1, None)
         started = time.monotonic()
         scorer = Scorer(context, share=self.share_prefixes, progress=progress)
         try:
@@ -226,21 +269,23 @@ class Engine:
                 "prompt_tokens_copied": scorer.prefixes.copied,
             }
 
-    def _context(self, tokens: int, jobs: int) -> Context:
-        model = self.load()
-        if self.gpu_layers:
-            width = self.parallel or GPU_WIDTH
+    def _context(self, tokens: int, jobs: int, plan: BatchPlan | None) -> Context:
+        if self._plan is not None:
+            width = plan.width if plan is not None else jobs
         else:
             wanted = min(self.parallel or CPU_WIDTH, jobs)
-            width = fitting_width(model, tokens, wanted)
-        self._facts |= {"threads": self.threads}
-        layout = Layout(width, cells_for(tokens), self.threads, padded=bool(self.gpu_layers))
+            there = self.demand if self._model is None else self.demand.loaded()
+            width = fitting_width(there, tokens, wanted, available())
+        model = self.load()
+        self._facts |= {"threads": self.threads, "gpu_layers": model.gpu_layers}
+        layout = Layout(width, cells_for(tokens), self.threads, padded=plan is not None)
         return Context(model, layout)
 
     def facts(self) -> dict[str, Any]:
         """Return what is worth knowing of the work so far and changes no byte of it.
 
-        ``width``, ``threads``, ``self_check`` (see ``SelfCheck``), ``seconds_generating``,
+        ``width``, ``threads``, ``gpu_layers``, ``self_check`` (see ``SelfCheck``),
+        ``seconds_generating``,
         ``prompt_tokens_evaluated`` and ``prompt_tokens_copied`` (shared prefixes),
         ``tokens_generated``.
         """

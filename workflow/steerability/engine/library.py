@@ -88,12 +88,26 @@ def offloads() -> bool:
 
 
 def device() -> str:
-    """Return the name of the first accelerator, or an empty text.
+    """Return the name of the first accelerator.
 
     Raises:
         EngineError: this build or machine has none.
     """
-    start()
+    return str(_ggml.libggml.ggml_backend_dev_description(_device()).decode())
+
+
+def device_memory() -> tuple[int, int]:
+    """Return the free and the whole memory of the first accelerator, in bytes.
+
+    Raises:
+        EngineError: this build or machine has none.
+    """
+    free, total = ctypes.c_size_t(0), ctypes.c_size_t(0)
+    _ggml.libggml.ggml_backend_dev_memory(_device(), ctypes.byref(free), ctypes.byref(total))
+    return free.value, total.value
+
+
+def _device() -> int:
     if not offloads():
         raise EngineError("no accelerator: this build of llama.cpp or this machine has none")
     ggml = _ggml.libggml
@@ -103,8 +117,14 @@ def device() -> str:
     ggml.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
     ggml.ggml_backend_dev_description.argtypes = [ctypes.c_void_p]
     ggml.ggml_backend_dev_description.restype = ctypes.c_char_p
+    ggml.ggml_backend_dev_memory.argtypes = [
+        ctypes.c_void_p,
+        ctypes.POINTER(ctypes.c_size_t),
+        ctypes.POINTER(ctypes.c_size_t),
+    ]
+    ggml.ggml_backend_dev_memory.restype = None
     for index in range(ggml.ggml_backend_dev_count()):
-        raw = ggml.ggml_backend_dev_get(index)
+        raw: int = ggml.ggml_backend_dev_get(index)
         if ggml.ggml_backend_dev_type(raw) == _GPU:
-            return str(ggml.ggml_backend_dev_description(raw).decode())
+            return raw
     raise EngineError("no accelerator: llama.cpp names no graphics device")

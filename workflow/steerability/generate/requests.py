@@ -1,7 +1,7 @@
 """Request lines to engine jobs with their keys."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +64,31 @@ def prepare(
 
     Raises:
         UserError: a prompt cannot be rendered or does not fit; names the request.
+        MemoryShortError: the memories do not hold the model.
     """
-    return [_prepare(request, engine, weights_sha256, where) for request in requests]
+    rendered = [_render(request, engine, where) for request in requests]
+    plan = engine.settle(max(len(job.prompt) + job.limit(engine.window) for job, _ in rendered))
+    prepared = []
+    for request, (job, truncated) in zip(requests, rendered, strict=True):
+        sampled = request.sampling if request.sampling.temperature > 0 else None
+        key = generation_key(
+            weights_sha256,
+            job.prompt,
+            request.max_tokens,
+            job.stop,
+            sampling=sampled.model_dump() if sampled else None,
+            plan=plan,
+        )
+        name = digest(key)
+        if sampled:
+            stream = Sampling(sampled.temperature, sampled.top_p, sampled.top_k, stream=name)
+            job = replace(job, sampling=stream)
+        prepared.append(Prepared(request, job, key, name, truncated))
+    return prepared
 
 
-def _prepare(request: Request, engine: Engine, weights_sha256: str, where: Path) -> Prepared:
+def _render(request: Request, engine: Engine, where: Path) -> tuple[Job, bool]:
+    """Return a request's job, without its sampling, and whether its prompt was cut."""
     try:
         if request.messages is not None:
             messages = [{"role": m.role, "content": m.content} for m in request.messages]
@@ -91,17 +111,4 @@ def _prepare(request: Request, engine: Engine, weights_sha256: str, where: Path)
                 where=f"{where} request {request.id}",
                 mend="name token ids of these weights",
             )
-    sampled = request.sampling if request.sampling.temperature > 0 else None
-    key = generation_key(
-        weights_sha256,
-        prompt,
-        request.max_tokens,
-        stop,
-        sampling=sampled.model_dump() if sampled else None,
-        plan=engine.plan,
-    )
-    name = digest(key)
-    sampling = None
-    if sampled:
-        sampling = Sampling(sampled.temperature, sampled.top_p, sampled.top_k, stream=name)
-    return Prepared(request, Job(prompt, request.max_tokens, stop, sampling), key, name, truncated)
+    return Job(prompt, request.max_tokens, stop), truncated

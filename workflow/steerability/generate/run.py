@@ -7,11 +7,12 @@ is written: what the store already holds under that digest is right whatever the
 
 import errno
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steerability.canonical import canonical_json, sha256_file
+from steerability.canonical import canonical_json
 from steerability.console import Progress
 from steerability.engine import Engine, InputError, engine_identity
 from steerability.errors import UserError
@@ -19,7 +20,9 @@ from steerability.files import write_atomic
 from steerability.generate.outputs import output_line, stored_value
 from steerability.generate.requests import Prepared, prepare, read_requests
 from steerability.jsonl import write_records
+from steerability.records import Request
 from steerability.store import Store
+from steerability.weightfile import load_path, weights_bytes, weights_sha256
 
 
 @dataclass(frozen=True)
@@ -47,47 +50,51 @@ def run(settings: Settings) -> None:
     started = time.monotonic()
     requests = read_requests(settings.requests)
     try:
-        engine = Engine(
-            settings.weights,
+        with Engine(
+            load_path(settings.weights),
+            file_bytes=weights_bytes(settings.weights),
             parallel=settings.parallel,
             threads=settings.threads,
             gpu_layers=settings.gpu_layers,
-        )
+        ) as engine:
+            _run(settings, requests, engine, started)
     except InputError as error:
         raise UserError(error.what, where=settings.weights, mend=error.mend) from error
-    with engine:
-        sha256 = settings.weights_sha256 or sha256_file(settings.weights)
-        prepared = prepare(requests, engine, sha256, settings.requests)
-        store = Store(settings.store)
-        values = {item.name: store.get(item.key) for item in prepared}
-        missing = [
-            item
-            for item in {item.name: item for item in prepared}.values()
-            if values[item.name] is None
-        ]
-        found = len(prepared) - sum(values[item.name] is None for item in prepared)
-        if missing:
-            if settings.weights_sha256:
-                _check_digest(settings.weights, settings.weights_sha256)
-            store.check_writable()
-        progress = Progress("generate", len(missing))
-        with progress:
-            values |= _make(missing, engine, store, progress)
-        write_records(
-            settings.output,
-            (output_line(item, values[item.name] or {}, engine.vocabulary) for item in prepared),
-        )
-        progress.close_with(len(prepared), found, len(prepared) - found)
-        if settings.facts:
-            facts = {
-                "engine": engine_identity(),
-                "weights_sha256": sha256,
-                "wanted": len(prepared),
-                "made": len(missing),
-                "seconds": round(time.monotonic() - started, 3),
-                **engine.facts(),
-            }
-            write_atomic(settings.facts, canonical_json(facts) + b"\n")
+
+
+def _run(settings: Settings, requests: Sequence[Request], engine: Engine, started: float) -> None:
+    sha256 = settings.weights_sha256 or weights_sha256(settings.weights)
+    prepared = prepare(requests, engine, sha256, settings.requests)
+    store = Store(settings.store)
+    values = {item.name: store.get(item.key) for item in prepared}
+    missing = [
+        item
+        for item in {item.name: item for item in prepared}.values()
+        if values[item.name] is None
+    ]
+    found = len(prepared) - sum(values[item.name] is None for item in prepared)
+    if missing:
+        if settings.weights_sha256:
+            _check_digest(settings.weights, settings.weights_sha256)
+        store.check_writable()
+    progress = Progress("generate", len(missing))
+    with progress:
+        values |= _make(missing, engine, store, progress)
+    write_records(
+        settings.output,
+        (output_line(item, values[item.name] or {}, engine.vocabulary) for item in prepared),
+    )
+    progress.close_with(len(prepared), found, len(prepared) - found)
+    if settings.facts:
+        facts = {
+            "engine": engine_identity(),
+            "weights_sha256": sha256,
+            "wanted": len(prepared),
+            "made": len(missing),
+            "seconds": round(time.monotonic() - started, 3),
+            **engine.facts(),
+        }
+        write_atomic(settings.facts, canonical_json(facts) + b"\n")
 
 
 def _make(
@@ -111,7 +118,7 @@ def _make(
 
 
 def _check_digest(weights: Path, wanted: str) -> None:
-    actual = sha256_file(weights)
+    actual = weights_sha256(weights)
     if actual != wanted:
         raise UserError(
             f"the weights have the digest {actual}, not {wanted}",
