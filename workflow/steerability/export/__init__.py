@@ -1,0 +1,1 @@
+"""Exports: a run in the forms that other tools read."""
