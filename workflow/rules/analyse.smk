@@ -25,10 +25,11 @@ rule table:
         cells=f"{RUN}/cells.csv",
         code=code("analyse"),
     output:
-        multiext(f"{RUN}/table1", ".csv", ".md", ".tex", ".html"),
+        multiext(f"{RUN}/table1", ".csv", ".md", ".tex"),
+        reported("table1.html", "Table 1"),
         multiext(f"{RUN}/table1_by_judge", ".csv", ".md"),
-        f"{RUN}/outcomes.csv",
-        f"{RUN}/categories.csv",
+        reported("outcomes.csv", "Labels by model and intervention"),
+        reported("categories.csv", "Rates by category"),
     log:
         f"{RUN}/logs/table.log",
     container:
@@ -48,16 +49,18 @@ rule table:
 rule statistics:
     input:
         cells=f"{RUN}/cells.csv",
-        published=HOME / "workflow/reference/table1_published.csv",
+        published=HOME / CONFIG.sources.published,
         reference=CONFIG.analysis.reference_labels,
         calibration=CONFIG.analysis.calibration or [],
         code=code("analyse"),
     output:
-        f"{RUN}/tests.csv",
-        multiext(f"{RUN}/hypotheses", ".csv", ".md"),
-        multiext(f"{RUN}/corrected", ".csv", ".md"),
-        f"{RUN}/judge_sensitivity.csv",
-        f"{RUN}/power.csv",
+        f"{RUN}/hypotheses.md",
+        f"{RUN}/corrected.md",
+        reported("tests.csv", "Declared tests"),
+        reported("hypotheses.csv", "The three hypotheses"),
+        reported("corrected.csv", "Rates corrected for judge error"),
+        reported("judge_sensitivity.csv", "Verdicts under every judge"),
+        reported("power.csv", "What the suite can show"),
     log:
         f"{RUN}/logs/statistics.log",
     container:
@@ -80,19 +83,23 @@ rule statistics:
 rule figures:
     input:
         cells=f"{RUN}/cells.csv",
-        table=f"{RUN}/table1.csv",
+        published=HOME / CONFIG.sources.published,
+        measured=measured(),
+        ablations=CONFIG.analysis.ablations.values(),
         code=code("figures", "analyse"),
     output:
-        directory(f"{RUN}/figures"),
+        drawn(),
     log:
         f"{RUN}/logs/figures.log",
     container:
         image("analysis")
     params:
         judge=CONFIG.primary_judge,
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
         notes=judge_notes(),
         analysis=spec(CONFIG.analysis),
+        files=figure_files(),
     shell:
         "python -m steerability --log {log} figures --cells {input.cells} "
-        "--judge {params.judge} --analysis {params.analysis:q} --output-dir {output} "
-        "{params.notes:q}"
+        "--judge {params.judge} --analysis {params.analysis:q} --published {input.published} "
+        "--output-dir {params.folder} {params.files:q} {params.notes:q}"

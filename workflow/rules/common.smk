@@ -202,7 +202,7 @@ def published_files():
         *completion_files(),
         *label_files(),
         f"{RUN}/cells.csv",
-        f"{RUN}/figures",
+        *rules.figures.output,
         f"{RUN}/index.html",
     ]
 
@@ -348,6 +348,47 @@ def absent_remark():
     """What a table of published outputs must say that it lacks."""
     absent = AT_HAND.absent if AT_HAND else ""
     return ["--remark", f"Not in the mirror, so not in this table: {absent}."] if absent else []
+
+
+def measured():
+    """The tables of judges' agreement, where a rule of this run makes them."""
+    made = any(rule.name == "agreement" for rule in workflow.rules)
+    return list(rules.agreement.output) if made else []
+
+
+def figure_names():
+    """What is drawn of this run; judges' agreement where it is measured."""
+    always = "convergence delta outcomes categories flips ablations judges".split()
+    return always + ("agreement confusion calibration".split() if measured() else [])
+
+
+def figure_files():
+    """The further tables that figures are drawn from, as options."""
+    words = [
+        word
+        for option, path in zip(("--agreement", "--calibration"), measured())
+        for word in (option, path)
+    ]
+    for name, path in CONFIG.analysis.ablations.items():
+        words += ["--ablation", f"{name}={path}"]
+    return words
+
+
+def reported(name, title, category="Tables"):
+    """A published file in `snakemake --report`, its caption by the file's own name."""
+    return report(
+        f"{RUN}/{name}",
+        caption=f"../report/{Path(name).stem}.rst",
+        category=category,
+        labels={"name": title},
+    )
+
+
+def drawn():
+    """Every figure as SVG, with its caption in the report, and as PNG."""
+    names = figure_names()
+    vector = [reported(f"figures/{name}.svg", name.capitalize(), "Figures") for name in names]
+    return vector + [f"{RUN}/figures/{name}.png" for name in names]
 
 
 def comparison():

@@ -11,7 +11,7 @@ rule page:
         labels=label_files(),
         cells=f"{RUN}/cells.csv",
         tables=TABLES,
-        figures=f"{RUN}/figures",
+        figures=rules.figures.output,
         code=code("pages"),
     output:
         f"{RUN}/index.html",

@@ -93,6 +93,11 @@ class Analysis(Section):
         description="label files (human ones, say) that take the reference judge's place; they "
         "may cover some cells only",
     )
+    ablations: dict[Name, str] = Field(
+        default={},
+        description="name of a variant of the protocol → `table1.csv` of its run, drawn beside "
+        "this run's gap",
+    )
     calibration: str | None = Field(
         default=None,
         description="cells.csv of a run that has the judges and the reference side by side, for "

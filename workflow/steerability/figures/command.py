@@ -1,58 +1,129 @@
 """The verb ``figures``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from matplotlib.figure import Figure
 
 from steerability.analyse.grid import grid_of
 from steerability.analyse.names import NOTE_HELP, parse_notes, short_names
 from steerability.analyse.plan import PLAN_HELP, read_plan
-from steerability.analyse.table1 import categories, outcomes, table1
-from steerability.figures import categories as categories_figure
-from steerability.figures import convergence, judges
-from steerability.figures import outcomes as outcomes_figure
+from steerability.analyse.table1 import Row, outcomes, table1
+from steerability.analyse.table1 import categories as categories_table
+from steerability.errors import UserError
+from steerability.figures import (
+    ablations,
+    agreement,
+    categories,
+    convergence,
+    delta,
+    flips,
+    judges,
+)
+from steerability.figures import outcomes as outcome_shares
+from steerability.figures.captions import captions, of_agreement
 from steerability.figures.style import save, style
 from steerability.score.cells import judges_of, read_cells
+from steerability.tables import read_csv
+
+TITLES = {
+    "convergence": "Convergence under each intervention and the gap",
+    "delta": "The gap beside the published one",
+    "outcomes": "Shares of the labels",
+    "categories": "Convergence by category and model",
+    "flips": "Every scenario under every intervention",
+    "judges": "The gap under every judge",
+    "ablations": "The gap by choice of analysis or protocol",
+    "agreement": "Agreement of the judges with the reference",
+    "confusion": "Confusion matrices of the judges",
+    "calibration": "Calibration of the judges",
+}
 
 
 def figures(
     cells: Annotated[Path, typer.Option(help="The tidy table (cells.csv).")],
     judge: Annotated[str, typer.Option(help="The primary judge, whose labels are drawn.")],
     output_dir: Annotated[Path, typer.Option(help="The folder to draw into.")],
+    published: Annotated[Path | None, typer.Option(help="Published Table 1, drawn beside.")] = None,
+    agreement_table: Annotated[
+        Path | None, typer.Option("--agreement", help="agreement.csv of the run.")
+    ] = None,
+    calibration: Annotated[Path | None, typer.Option(help="calibration.csv of the run.")] = None,
+    ablation: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=TABLE1.csv of a run with a changed protocol (repeatable)."),
+    ] = None,
     analysis: Annotated[str, typer.Option(help=PLAN_HELP)] = "{}",
     note: Annotated[list[str] | None, typer.Option(help=NOTE_HELP)] = None,
 ) -> None:
-    """Draw the figures, each as SVG and PNG."""
+    """Draw the figures, each as SVG and PNG; those of an earlier run are replaced or removed."""
     notes = parse_notes(note or [])
+    plan = read_plan(analysis)
     rows = read_cells(cells)
     grids = {name: grid_of(rows, name) for name in judges_of(rows)}
     grid = grids[judge] if judge in grids else grid_of(rows, judge)
-    plan = read_plan(analysis)
     tables = {name: table1(each, plan) for name, each in grids.items()}
+    primary = tables[judge]
     models = dict.fromkeys(model for each in grids.values() for model in each.models)
     names = dict(zip((m.name for m in models), short_names(list(models)), strict=True))
-    marked = f"; judge {judge}: {notes[judge]}" if judge in notes else f"; judge {judge}"
-    primary = tables[judge]
+    labels = [names[str(row["model"])] for row in primary]
+    known = {
+        row["model"]: float(row["delta"])
+        for row in (read_csv(published, ["model", "delta"]) if published else [])
+        if row["delta"]
+    }
+    texts = captions(grid, plan, notes.get(judge, ""))
     with style():
-        drawn = {
-            "convergence": (
-                convergence.draw(primary, [names[str(row["model"])] for row in primary]),
-                "Convergence under each intervention and the gap",
-            ),
-            "outcomes": (outcomes_figure.draw(outcomes(grid), names), "Shares of the labels"),
-            "categories": (
-                categories_figure.draw(categories(grid, plan.confidence), names),
-                "Convergence by category and model",
-            ),
+        drawn: dict[str, Figure] = {
+            "convergence": convergence.draw(primary, labels),
+            "delta": delta.draw(primary, labels, known),
+            "outcomes": outcome_shares.draw(outcomes(grid), names),
+            "categories": categories.draw(categories_table(grid, plan.confidence), names),
+            "flips": flips.draw(grid, names),
+            "ablations": ablations.draw(primary, labels, _variants(ablation or [])),
         }
-        for figure, _ in drawn.values():
-            if judge in notes:
+        if judge in notes:
+            for figure in drawn.values():
                 figure.supxlabel(f"judge {judge}: {notes[judge]}", fontsize=6.5)
-        drawn["judges"] = (judges.draw(tables, names, notes), "The gap under every judge")
-        written = [
-            path
-            for name, (figure, title) in drawn.items()
-            for path in save(figure, output_dir, name, title + ("" if name == "judges" else marked))
-        ]
-    print(f"figures: {len(written)} files in {output_dir}")
+        drawn["judges"] = judges.draw(tables, names, notes)
+        drawn |= _judges_measured(agreement_table, calibration, texts)
+        for name in TITLES.keys() - drawn.keys():
+            for suffix in ("svg", "png"):
+                (output_dir / f"{name}.{suffix}").unlink(missing_ok=True)
+        for name, figure in drawn.items():
+            save(figure, output_dir, name, TITLES[name], texts[name])
+    print(f"figures: {len(drawn)} figures, SVG and PNG, in {output_dir}")
+
+
+def _judges_measured(
+    agreement_table: Path | None, calibration: Path | None, texts: dict[str, str]
+) -> dict[str, Figure]:
+    drawn: dict[str, Figure] = {}
+    rows: Sequence[dict[str, str]] = []
+    if agreement_table is not None:
+        rows = read_csv(agreement_table, ["judge", "evaluation", "condition", "kappa"])
+        if rows:
+            drawn["agreement"] = agreement.draw_kappa(rows)
+            drawn["confusion"] = agreement.draw_confusion(rows)
+    if calibration is not None:
+        curves = read_csv(calibration, ["judge", "evaluation", "label", "n", "probability"])
+        if curves:
+            drawn["calibration"] = agreement.draw_calibration(curves)
+    texts |= {name: of_agreement(name, rows) for name in drawn}
+    return drawn
+
+
+def _variants(words: Sequence[str]) -> dict[str, dict[str, Row]]:
+    """Table 1 by model of every run with a changed protocol."""
+    variants: dict[str, dict[str, Row]] = {}
+    for word in words:
+        name, equals, path = word.partition("=")
+        if not (name and equals and path):
+            raise UserError(f"{word!r} is not NAME=TABLE1.csv", where="--ablation")
+        rows = read_csv(Path(path), ["model", "delta", "delta_low", "delta_high"])
+        variants[name] = {
+            row["model"]: {field: value or None for field, value in row.items()} for row in rows
+        }
+    return variants

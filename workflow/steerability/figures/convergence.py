@@ -12,8 +12,10 @@ from steerability.figures.style import (
     CONDITION_MARKERS,
     CONDITION_NAMES,
     FAINT,
+    mark,
     number,
     signed,
+    whiskers,
 )
 
 _OFFSETS = dict(zip(CONDITIONS, (-0.22, 0.0, 0.22), strict=True))
@@ -34,25 +36,14 @@ def draw(rows: Sequence[Row], names: Sequence[str]) -> Figure:
             rate = number(row, f"{condition}_convergence")
             if rate is None:
                 continue
-            low = number(row, f"{condition}_convergence_low") or 0.0
-            high = number(row, f"{condition}_convergence_high") or 100.0
-            axes.errorbar(
-                rate,
-                at + _OFFSETS[condition],
-                xerr=[[max(0.0, rate - low)], [max(0.0, high - rate)]],
-                fmt=CONDITION_MARKERS[condition],
-                color=CONDITION_COLOURS[condition],
-                markersize=4,
-                elinewidth=1.1,
+            bounds = (
+                number(row, f"{condition}_convergence_low"),
+                number(row, f"{condition}_convergence_high"),
             )
-        axes.plot(
-            [],
-            [],
-            CONDITION_MARKERS[condition],
-            color=CONDITION_COLOURS[condition],
-            markersize=4,
-            label=CONDITION_NAMES[condition],
-        )
+            look = CONDITION_MARKERS[condition], CONDITION_COLOURS[condition]
+            whiskers(axes, rate, at + _OFFSETS[condition], bounds, *look)
+        look = CONDITION_MARKERS[condition], CONDITION_COLOURS[condition]
+        mark(axes, *look, CONDITION_NAMES[condition])
     for at in range(1, len(rows)):
         axes.axhline(at - 0.5, color=FAINT, linewidth=0.5)
     axes.set_yticks(range(len(rows)), names)

@@ -1,12 +1,11 @@
 """The gap of every model under every judge."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from steerability.analyse.table1 import Row
-from steerability.figures.style import COLUMN, FAINT, number
+from steerability.figures.style import COLUMN, FAINT, mark, number, whiskers, wrap
 
 # Okabe and Ito's palette without the two hues that stand for pro and anti
 _COLOURS = ("#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6E6E6E")
@@ -32,28 +31,17 @@ def draw(
     axes.axvline(0, color="#6E6E6E", linewidth=0.6)
     for order, (judge, rows) in enumerate(tables.items()):
         colour = _COLOURS[order % len(_COLOURS)]
-        looks: dict[str, Any] = {
-            "fmt": _MARKERS[order % len(_MARKERS)],
-            "color": colour,
-            "markersize": 4,
-        }
-        if judge in notes:
-            looks |= {"markerfacecolor": "white"}
+        look = _MARKERS[order % len(_MARKERS)], colour
+        face = "white" if judge in notes else None
         label = f"{judge}: {notes[judge]}" if judge in notes else judge
         shift = (order - (len(tables) - 1) / 2) * step
         for row in rows:
-            gap, low, high = (number(row, name) for name in ("delta", "delta_low", "delta_high"))
+            gap = number(row, "delta")
             if gap is None:
                 continue
-            low, high = gap if low is None else low, gap if high is None else high
-            axes.errorbar(
-                gap,
-                models.index(str(row["model"])) + shift,
-                xerr=[[max(0.0, gap - low)], [max(0.0, high - gap)]],
-                elinewidth=1.1,
-                **looks,
-            )
-        axes.errorbar([], [], xerr=[], elinewidth=1.1, label=label, **looks)
+            bounds = number(row, "delta_low"), number(row, "delta_high")
+            whiskers(axes, gap, models.index(str(row["model"])) + shift, bounds, *look, face)
+        mark(axes, *look, wrap(label, 56), face)
     for at in range(1, len(models)):
         axes.axhline(at - 0.5, color=FAINT, linewidth=0.5)
     axes.set_yticks(range(len(models)), [names[model] for model in models])

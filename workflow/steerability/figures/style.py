@@ -1,6 +1,7 @@
 """One style for all figures, and saving them to the same bytes on every machine."""
 
 import io
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import font_manager
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from steerability.analyse.table1 import Row
@@ -27,7 +29,7 @@ OUTCOME_COLOURS = {
     "nonsensical": "#C9C9C9",
     "judge_failed": "#000000",
 }
-OUTCOME_HATCHES = {"nonsensical": "////", "safety_refusal": "...."}
+OUTCOME_HATCHES = {"nonsensical": "////", "safety_refusal": "\\\\\\\\"}
 INK = "#222222"
 FAINT = "#D9D9D9"
 _RC: dict[Any, Any] = {
@@ -86,7 +88,7 @@ def style() -> Iterator[None]:
             find.cache_clear()
 
 
-def save(figure: Figure, folder: Path, name: str, title: str) -> list[Path]:
+def save(figure: Figure, folder: Path, name: str, title: str, caption: str) -> list[Path]:
     """Write a figure as SVG (text as outlines) and PNG without dates or versions.
 
     Args:
@@ -94,12 +96,13 @@ def save(figure: Figure, folder: Path, name: str, title: str) -> list[Path]:
         folder: where to; made if need be.
         name: the files' name without suffix.
         title: what a screen reader says of the SVG.
+        caption: the SVG's description: what is drawn, n and method.
 
     Returns:
         The two files written.
     """
     formats: dict[str, dict[str, str | None]] = {
-        "svg": {"Date": None, "Creator": None, "Title": title},
+        "svg": {"Date": None, "Creator": None, "Title": title, "Description": caption},
         "png": {"Software": None},
     }
     written = []
@@ -111,6 +114,42 @@ def save(figure: Figure, folder: Path, name: str, title: str) -> list[Path]:
     return written
 
 
+def whiskers(
+    axes: Axes,
+    value: float,
+    y: float,
+    bounds: tuple[float | None, float | None],
+    marker: str,
+    colour: str,
+    face: str | None = None,
+) -> None:
+    """Draw a value with its interval on a line of its own; no interval where a bound is None."""
+    low, high = bounds
+    below = 0.0 if low is None else max(0.0, value - low)
+    above = 0.0 if high is None else max(0.0, high - value)
+    axes.errorbar(
+        value,
+        y,
+        xerr=[[below], [above]],
+        fmt=marker,
+        color=colour,
+        markerfacecolor=face or colour,
+        markersize=4,
+        elinewidth=1.1,
+    )
+
+
+def mark(axes: Axes, marker: str, colour: str, label: str, face: str | None = None) -> None:
+    """Add a marker to the legend."""
+    looks: dict[str, Any] = {"color": colour, "markerfacecolor": face or colour, "markersize": 4}
+    axes.plot([], [], marker, label=label, **looks)
+
+
+def wrap(text: str, width: int) -> str:
+    """Break a label into lines of at most so many characters where it has spaces."""
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False)) or text
+
+
 def number(row: Row, name: str) -> float | None:
     """Return a published field as a number, None where it is empty."""
     value = row[name]
@@ -118,6 +157,6 @@ def number(row: Row, name: str) -> float | None:
 
 
 def signed(value: float) -> str:
-    """Return points with one decimal and a true minus sign."""
-    text = f"{value:.1f}"
-    return "0.0" if text == "-0.0" else text.replace("-", "\N{MINUS SIGN}")
+    """Return points as the tables print them, with a true minus sign."""
+    text = f"{value:.2f}"
+    return "0.00" if text == "-0.00" else text.replace("-", "\N{MINUS SIGN}")

@@ -28,12 +28,11 @@ LABEL_NAMES = {label: label.replace("_", " ").capitalize() for label in ALL_LABE
 CONDITION_NAMES = {"pro": "Pro", "none": "No suffix", "anti": "Anti"}
 
 
-def render(run: Run, captions: dict[str, str]) -> str:
+def render(run: Run) -> str:
     """Return the page of a run; the same run gives the same bytes.
 
     Args:
         run: what to show.
-        captions: figure's name → caption; a figure without one gets its title.
     """
     css, js = _asset("page.css"), _asset("page.js")
     environment = Environment(
@@ -55,7 +54,6 @@ def render(run: Run, captions: dict[str, str]) -> str:
         judges=label_counts(run, ALL_LABELS),
         verdicts=verdicts(run),
         folded=folded(run),
-        captions=captions,
         index=script_json(index(run)),
         scenarios=[script_json(block) for block in scenario_blocks(run)],
         outputs={key: script_json(block) for key, block in output_blocks(run).items()},

@@ -15,16 +15,18 @@ from steerability.tables import read_csv
 CONDITIONS = ("pro", "none", "anti")
 _TABLE_COLUMNS = ("model", "size", "stage", "judge", "delta")
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
+_CAPTION = "{http://purl.org/dc/elements/1.1/}description"
 _COLUMN_POINTS = 300.0
 _FIRST_FIGURES = ("convergence", "delta", "forest", "outcomes")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: its name, the title in its metadata, whether it is wider than a column, its SVG."""
+    """A figure: its name, title and caption by its metadata, whether it is wide, its SVG."""
 
     name: str
     title: str
+    caption: str
     wide: bool
     svg: bytes
 
@@ -179,6 +181,9 @@ def _figure(path: Path) -> Figure:
         width = float(root.get("width", "0").removesuffix("pt"))
     except (ET.ParseError, ValueError) as error:
         raise UserError(f"not an SVG: {error}", where=path, mend="draw it again") from error
-    title = next((element.text or "" for element in root.iter(_TITLE)), "")
+    title, caption = (
+        next((element.text or "" for element in root.iter(tag)), "") for tag in (_TITLE, _CAPTION)
+    )
     name = path.stem
-    return Figure(name, title or name.replace("_", " "), width > _COLUMN_POINTS, content)
+    title = title or name.replace("_", " ")
+    return Figure(name, title, caption or title, width > _COLUMN_POINTS, content)

@@ -26,7 +26,7 @@ def page(
         notes=parse_notes(note or []),
         extra=FILES,
     )
-    content = render(shown, {}).encode("utf-8")
+    content = render(shown).encode("utf-8")
     write_atomic(folder / PAGE, content)
     size = len(content) / 2**20
     print(f"page: {len(shown.completions):,} outputs, {size:.1f} MiB, {folder / PAGE}")

@@ -1,0 +1,52 @@
+"""Forest plot of the gap: ours with its interval, the published one beside it."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from steerability.analyse.table1 import Row
+from steerability.figures.style import COLUMN, FAINT, INK, mark, number, signed, whiskers
+
+_OURS = "#0072B2"
+_PUBLISHED = "#D55E00"
+_SHIFT = 0.17
+
+
+def draw(rows: Sequence[Row], names: Sequence[str], published: Mapping[str, float]) -> Figure:
+    """Draw one line per model: the gap with its bootstrap interval, the published gap as a diamond.
+
+    Args:
+        rows: of Table 1.
+        names: of the models, as the figure writes them.
+        published: published gap in points by model, for those that have one.
+    """
+    figure = Figure(figsize=(COLUMN, 0.95 + 0.3 * len(rows)))
+    axes = figure.subplots()
+    beside = [row["model"] in published for row in rows]
+    for at, row in enumerate(rows):
+        gap = number(row, "delta")
+        text = "–" if gap is None else signed(gap)
+        if gap is not None:
+            low, high = number(row, "delta_low"), number(row, "delta_high")
+            whiskers(axes, gap, at + _SHIFT * beside[at], (low, high), "o", _OURS)
+            if low is not None and high is not None:
+                text += f" ({signed(low)} to {signed(high)})"
+        if beside[at]:
+            gap = published[str(row["model"])]
+            whiskers(axes, gap, at - _SHIFT, (None, None), "D", _PUBLISHED, "white")
+        place = axes.get_yaxis_transform()
+        axes.text(1.03, at, text, transform=place, va="center", fontsize=7)
+    axes.axvline(0, color=INK, linewidth=0.6)
+    for at in range(1, len(rows)):
+        axes.axhline(at - 0.5, color=FAINT, linewidth=0.5)
+    axes.set_yticks(range(len(rows)), names)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
+    axes.set_xlabel("Δ, points")
+    place = axes.get_yaxis_transform()
+    axes.text(1.03, -0.55, "Δ (95 % CI)", transform=place, va="bottom", fontsize=7)
+    mark(axes, "o", _OURS, "this run")
+    if any(beside):
+        mark(axes, "D", _PUBLISHED, "published", "white")
+    figure.legend(loc="outside upper left", ncols=2)
+    return figure
