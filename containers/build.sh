@@ -19,6 +19,8 @@ die() { echo "containers/build.sh: $1" >&2; exit "${2:-1}"; }
 case $name in base | engine | analysis | engine-cuda) ;; *) die "no image '$name'; there are base, engine, analysis, engine-cuda" 2 ;; esac
 command -v apptainer >/dev/null || die "no apptainer on this host; run containers/install-apptainer.sh" 2
 mkdir -p "$images" "$wheels"
+exec 8>"$images/.$name.lock"
+flock 8
 
 declare -A locks=([base]="" [engine]="engine build llama" [analysis]="analysis" [engine-cuda]="engine build llama cuda")
 files=("containers/$name.def")
@@ -32,7 +34,9 @@ if [ "$name" != base ]; then
     base_key=$(cat "$images/base.sif.key")
 fi
 digest=$(cd "$root" && sha256sum "${files[@]}" | sha256sum | cut -d' ' -f1)
-key=$(echo "$digest $base_key ${CUDA_ARCHITECTURES:-}" | sha256sum | cut -d' ' -f1)
+architectures=""
+[ "$name" != engine-cuda ] || architectures=${CUDA_ARCHITECTURES:-80;86;89;90}
+key=$(echo "$digest $base_key $architectures" | sha256sum | cut -d' ' -f1)
 image=$images/$name.sif
 if [ -f "$image" ] && [ "$(cat "$image.key" 2>/dev/null)" = "$key" ] && (cd "$images" && sha256sum --status -c "$name.sif.sha256"); then
     echo "containers/build.sh: $name.sif is up to date"
@@ -93,7 +97,7 @@ arguments=(--build-arg "VERSION=$version")
 [ "$name" != base ] || arguments+=(--build-arg "MIRROR=$mirror")
 [ "$name" = base ] || arguments+=(--build-arg BASE=base.sif --build-arg "LOCKS=$digest")
 case $name in engine*) arguments+=(--build-arg "JOBS=${JOBS:-$(nproc)}") ;; esac
-[ "$name" = engine-cuda ] && arguments+=(--build-arg "ARCHITECTURES=${CUDA_ARCHITECTURES:-80;86;89;90}")
+[ "$name" = engine-cuda ] && arguments+=(--build-arg "ARCHITECTURES=$architectures")
 cp "$root/containers/$name.def" "$context/"
 
 as=()
