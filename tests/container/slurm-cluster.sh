@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# A Slurm of one machine, from Debian's packages, without systemd and without touching /etc.
+# A Slurm of one machine, from Debian's packages, without systemd.
 #
-#   tests/container/slurm-cluster.sh start FOLDER    installs what is missing; prints SLURM_CONF=...
+#   tests/container/slurm-cluster.sh start FOLDER    installs what is missing, starts the daemons
 #   tests/container/slurm-cluster.sh stop FOLDER     ends the daemons that start left in FOLDER
 #
-# Runs as root. Everything it writes is in FOLDER, which must be readable by all (munge's socket).
+# Runs as root. Everything it writes is in FOLDER, which must be readable by all (munge's socket),
+# but for a link, /etc/slurm/slurm.conf: jobs are given no SLURM_CONF. A machine that already has a
+# configuration there is left alone.
 set -euo pipefail
 verb=${1:-}
 folder=${2:-}
@@ -21,9 +23,11 @@ stop() {
         kill -9 "$pid" 2>/dev/null || true
         rm -f "$folder/$name.pid"
     done
+    [ "$(readlink /etc/slurm/slurm.conf)" != "$(realpath "$folder")/slurm.conf" ] || rm /etc/slurm/slurm.conf
 }
 
 start() {
+    [ ! -e /etc/slurm/slurm.conf ] || die "this machine has a Slurm of its own (/etc/slurm/slurm.conf)"
     if ! command -v slurmctld >/dev/null || ! command -v slurmd >/dev/null || ! command -v munged >/dev/null; then
         apt-get -qq update
         DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends slurm-wlm munge >/dev/null
@@ -67,11 +71,12 @@ CONF
     runuser -u munge -- munged --key-file "$folder/munge/key" --socket "$folder/munge/socket" \
         --pid-file "$folder/munge/pid" --log-file "$folder/munge/log" --seed-file "$folder/munge/seed" --num-threads 2
     cp "$folder/munge/pid" "$folder/munged.pid"
-    export SLURM_CONF=$folder/slurm.conf
+    mkdir -p /etc/slurm
+    ln -sfn "$folder/slurm.conf" /etc/slurm/slurm.conf
     slurmctld
     slurmd
     for _ in $(seq 100); do
-        case $(sinfo -h -o %T 2>/dev/null) in idle | mixed | allocated) echo "SLURM_CONF=$SLURM_CONF"; return ;; esac
+        case $(sinfo -h -o %T 2>/dev/null) in idle | mixed | allocated) echo "slurm-cluster: $host is up, $cores cores"; return ;; esac
         sleep 0.2
     done
     tail -n 5 "$folder/slurmctld.log" "$folder/slurmd.log" >&2

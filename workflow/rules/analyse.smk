@@ -1,6 +1,13 @@
 # Stages score and analyse: the tidy table that everything after it reads, then tables and figures.
 
 
+localrules:
+    score,
+    table,
+    statistics,
+    figures,
+
+
 rule score:
     input:
         completions=completion_files(),

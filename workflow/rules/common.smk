@@ -108,6 +108,19 @@ def images():
     return [Path(path) for path in wanted - {None}]
 
 
+def files_of_config():
+    """Files that the config names, wherever they lie."""
+    suite = suite_input()
+    templates = [file for name in CONFIG.models for file in template_input(name)]
+    rubrics = [getattr(judge(chosen.judge), "rubric", None) for chosen in CONFIG.judges]
+    return [
+        *([suite] if isinstance(suite, str) else suite),
+        *intervention_inputs(),
+        *templates,
+        *(str(HOME / rubric) for rubric in filter(None, rubrics)),
+    ]
+
+
 def check_host():
     """Fail now, with one line, for what would fail later; let containers see what they need."""
     # A cluster's jobs bring their own host, where this is read again.
@@ -120,6 +133,7 @@ def check_host():
         readable=[
             Path(workflow.basedir),
             *weight_sources(Path(CONFIG.weights_dir), filter(None, installed)),
+            *map(Path, files_of_config()),
         ],
     )
     options = " ".join(map(shlex.quote, words))

@@ -1,6 +1,13 @@
 # Stage fetch: pinned sources, each checked against its digest before anything reads it.
 
 
+localrules:
+    fetch_weights,
+    fetch_suite,
+    fetch_run,
+    suffix,
+
+
 rule fetch_weights:
     output:
         f"{CONFIG.weights_dir}/{{stem}}.gguf",

@@ -2,6 +2,13 @@
 # store. What is declared is the assembled table, since Snakemake deletes declared outputs.
 
 
+localrules:
+    suite,
+    interventions,
+    plan,
+    assemble,
+
+
 rule suite:
     input:
         suite=suite_input(),

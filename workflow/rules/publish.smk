@@ -1,5 +1,11 @@
 # Stage publish: the page, and the manifest with the digest of everything published.
 
+
+localrules:
+    page,
+    publish,
+
+
 TABLES = [*rules.table.output, *rules.statistics.output, *comparison()]
 
 

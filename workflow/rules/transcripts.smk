@@ -2,6 +2,11 @@
 # completions and labels, and the comparison of their Table 1 with the published one.
 
 
+localrules:
+    transcribe,
+    compare_published,
+
+
 ruleorder: transcribe > assemble
 
 

@@ -8,21 +8,21 @@ from pathlib import Path
 def bind_words(
     home: Path, *, writable: Iterable[Path], readable: Iterable[Path]
 ) -> tuple[str, ...]:
-    """Return Apptainer's options for the folders that do not lie below the working directory.
+    """Return Apptainer's options for what does not lie below the working directory.
 
-    Snakemake gives the container the working directory; a folder that is elsewhere, or is reached
-    through a link to elsewhere, is bound under the path it really has.
+    Snakemake gives the container the working directory; what is elsewhere, or is reached through a
+    link to elsewhere, is bound under the path it really has.
 
     Args:
         home: the working directory.
         writable: folders that jobs write; made when they are not there.
-        readable: folders that jobs only read; left out when they are not there.
+        readable: folders and files that jobs only read; left out when they are not there.
     """
     inside = home.resolve()
     wanted: dict[Path, str] = {}
-    for folder in readable:
-        if folder.is_dir():
-            wanted.setdefault(folder.resolve(), ":ro")
+    for path in readable:
+        if path.exists():
+            wanted.setdefault(path.resolve(), ":ro")
     for folder in writable:
         folder.mkdir(parents=True, exist_ok=True)
         wanted[folder.resolve()] = ""

@@ -121,8 +121,8 @@ def preflight(*, images: Iterable[Path], store: Path, gpu: bool) -> dict[str, st
     images = sorted(set(images))
     if images:
         check_apptainer()
-    digests = {str(image): check_image(image) for image in images}
     if gpu:
         check_gpu()
+    digests = {str(image): check_image(image) for image in images}
     check_store(store)
     return digests
