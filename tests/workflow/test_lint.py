@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("overlay", ["config/demo.yaml"])
+@pytest.mark.parametrize("overlay", ["config/demo.yaml", "config/replay.yaml"])
 def test_snakemake_lint_finds_only_that_fetching_needs_the_host(root: Path, overlay: str) -> None:
     """Rules that fetch need the network, which the containers do not have: they have none."""
     result = subprocess.run(
@@ -25,5 +25,9 @@ def test_snakemake_lint_finds_only_that_fetching_needs_the_host(root: Path, over
         found |= {(where, title) for title in re.findall(r"(?m)^    \* (.+?):?$", part)}
     missing = "Specify a conda environment or container for each rule."
     assert {pair for pair in found if pair[1] != missing} == set()
-    assert {where for where, _ in found} <= {"rule fetch_weights", "rule fetch_sources"}
+    assert {where for where, _ in found} <= {
+        "rule fetch_weights",
+        "rule fetch_suite",
+        "rule fetch_run",
+    }
     assert ("rule fetch_weights", missing) in found

@@ -230,17 +230,17 @@ def source_file(name):
 
 
 def from_sources():
-    """Where `fetch` takes files from; not a parameter, since their digests are pinned."""
+    """Where `fetch` takes files from."""
     mirror = CONFIG.sources.mirror
     words = ["--sources-table", HOME / CONFIG.sources.index, "--output-dir", CONFIG.sources.folder]
     words += ["--mirror", mirror] if mirror else ["--base-url", CONFIG.sources.base_url]
     return shlex.join(map(str, words))
 
 
-FROM_SOURCES = from_sources()
-READ_SOURCES = shlex.join(
-    map(str, ["--sources-table", HOME / CONFIG.sources.index, "--sources", CONFIG.sources.folder])
-)
+def read_sources_from():
+    """Where the fetched files are, and what they must be."""
+    words = ["--sources-table", HOME / CONFIG.sources.index, "--sources", CONFIG.sources.folder]
+    return shlex.join(map(str, words))
 
 
 def pins(names):
@@ -251,19 +251,23 @@ def suite_sources():
     return [source_name(category) for category in ORDER]
 
 
-def suite_input():
-    """What the suite is read from: its file, or its fetched CSV files."""
+def suite_file():
+    """The suite's own file; none for the published suite."""
+    path = getattr(CONFIG.catalogue.suites[CONFIG.suite], "path", None)
+    return [str(HOME / path)] if path else []
+
+
+def suite_files():
+    """The fetched files of the published suite; none for one of this project's format."""
     entry = CONFIG.catalogue.suites[CONFIG.suite]
-    if entry.kind == "instrumentaleval":
-        return [source_file(name) for name in suite_sources()]
-    return str(HOME / entry.path)
+    return [source_file(name) for name in suite_sources() if entry.kind == "instrumentaleval"]
 
 
 def suite_options():
     entry = CONFIG.catalogue.suites[CONFIG.suite]
     if entry.kind == "instrumentaleval":
-        return f"--instrumentaleval {entry.selection} {READ_SOURCES}"
-    return shlex.quote(str(HOME / entry.path))
+        return f"--instrumentaleval {entry.selection} {read_sources_from()}"
+    return ""
 
 
 def run_names(published, mode):

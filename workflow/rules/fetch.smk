@@ -30,8 +30,9 @@ rule fetch_suite:
     params:
         names=suite_sources(),
         pins=pins(suite_sources()),
+        origin=from_sources(),
     shell:
-        "python -m steerability --log {log} fetch {params.names:q} {FROM_SOURCES}"
+        "python -m steerability --log {log} fetch {params.names:q} {params.origin}"
 
 
 rule fetch_run:
@@ -49,8 +50,9 @@ rule fetch_run:
     params:
         names=lambda wildcards: run_names(wildcards.published, wildcards.mode),
         pins=lambda wildcards: pins(run_names(wildcards.published, wildcards.mode)),
+        origin=from_sources(),
     shell:
-        "python -m steerability --log {log} fetch {params.names:q} {FROM_SOURCES}"
+        "python -m steerability --log {log} fetch {params.names:q} {params.origin}"
 
 
 rule suffix:
@@ -68,6 +70,8 @@ rule suffix:
         intervention="pro|anti",
     container:
         image("analysis")
+    params:
+        sources=read_sources_from(),
     shell:
-        "python -m steerability --log {log} suffix {wildcards.intervention} {READ_SOURCES} "
+        "python -m steerability --log {log} suffix {wildcards.intervention} {params.sources} "
         "--suffixes {input.suffixes} --output {output}"

@@ -11,7 +11,8 @@ localrules:
 
 rule suite:
     input:
-        suite=suite_input(),
+        suite=suite_file(),
+        sources=suite_files(),
         code=code("suites"),
     output:
         f"{RUN}/suite.json",
@@ -22,7 +23,8 @@ rule suite:
     params:
         options=suite_options(),
     shell:
-        "python -m steerability --log {log} suite {params.options} --output {output}"
+        "python -m steerability --log {log} suite {input.suite:q} {params.options} "
+        "--output {output}"
 
 
 rule interventions:

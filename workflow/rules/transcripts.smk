@@ -32,11 +32,12 @@ rule transcribe:
         ),
         pins=lambda wildcards: run_pins(wildcards.model),
         judge=published_judge(),
+        sources=read_sources_from(),
         store=CONFIG.store,
     shell:
         "python -m steerability --log {log} transcribe --model {wildcards.model} "
         "--published {params.published} --size {params.size:q} --stage {params.stage:q} "
-        "{params.interventions} --suite {input.suite} {READ_SOURCES} "
+        "{params.interventions} --suite {input.suite} {params.sources} "
         "--suffixes {input.suffixes} --judge {params.judge} --store {params.store} "
         "--output {output.completions} --labels {output.labels}"
 
