@@ -67,7 +67,13 @@ class Workplace:
         }
 
     def run(self, *words: str, **config: object) -> subprocess.CompletedProcess[str]:
-        overlay = {"judges": ["published", "rules"], "sources": self.sources, **config}
+        overlay = {
+            "judges": ["published", "rules"],
+            "sources": self.sources,
+            # intervals are not what is tested here
+            "analysis": {"resamples": 100},
+            **config,
+        }
         (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--cores", "2"]
         command += ["--configfile", "config/replay.yaml", "overlay.yaml", "--", *words]
@@ -110,10 +116,6 @@ def test_all_six_models_from_a_mirror_that_grows(workplace: Workplace) -> None:
     assert lacking in caption
     assert sum("213 made" in line for line in said(done, "transcribe")) == 5
     assert sum("142 made" in line for line in said(done, "transcribe")) == 1
-
-    again = workplace.run(TABLE)
-    assert again.returncode == 0
-    assert "Nothing to be done" in again.stdout + again.stderr
 
     away.rename(folder)
     grown = workplace.run()
