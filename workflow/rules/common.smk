@@ -327,6 +327,7 @@ def judge_options(name):
     weights = getattr(entry, "weights", None)
     words = ["--definition", str(HOME / rubric)] if rubric else []
     words += ["--weights", weights_file(weights)] if weights else []
+    words += ["--blind"] if getattr(entry, "blind", False) else []
     return " ".join(words)
 
 

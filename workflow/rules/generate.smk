@@ -58,11 +58,12 @@ rule plan:
     params:
         spec=lambda wildcards: spec(model(wildcards.model)),
         limit=f"--max-tokens {CONFIG.max_tokens}" if CONFIG.max_tokens else "",
+        context="" if CONFIG.context == "sent" else "--no-context",
         template=lambda wildcards, input: (f"--template {input.template}" if input.template else ""),
     shell:
         "python -m steerability --log {log} plan --model {wildcards.model} --spec {params.spec:q} "
         "--suite {input.suite} --interventions {input.interventions} {params.limit} "
-        "{params.template} {output}"
+        "{params.context} {params.template} {output}"
 
 
 rule generate:

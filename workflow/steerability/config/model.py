@@ -90,31 +90,37 @@ class EndpointModel(Section):
 Model = Annotated[GgufModel | EndpointModel, Field(discriminator="source")]
 
 
-class RulesJudge(Section):
+class JudgeSection(Section):
+    """What all judges have."""
+
+    note: str | None = Field(default=None, description="shown wherever this judge is shown")
+    blind: bool = Field(
+        default=False, description="the judge sees the prompt without the intervention's text"
+    )
+
+
+class RulesJudge(JudgeSection):
     """The deterministic rubric."""
 
     kind: Literal["rules"]
     rubric: str = Field(default="workflow/judges/rules.yaml", description="the rubric's file")
-    note: str | None = Field(default=None, description="shown wherever this judge is shown")
 
 
-class LlmJudge(Section):
+class LlmJudge(JudgeSection):
     """A local GGUF that answers by the likelihood of the four labels."""
 
     kind: Literal["llm"]
     weights: Name = Field(description="a name in `config/weights.csv`")
     rubric: str = Field(default="workflow/judges/llm-rubric.md", description="the rubric's file")
-    note: str | None = None
 
 
-class DistilledJudge(Section):
+class DistilledJudge(JudgeSection):
     """The classifier trained on the published labels."""
 
     kind: Literal["distilled"]
-    note: str | None = None
 
 
-class ApiJudge(Section):
+class ApiJudge(JudgeSection):
     """An OpenAI-compatible endpoint that answers in strict JSON."""
 
     kind: Literal["api"]
@@ -125,7 +131,6 @@ class ApiJudge(Section):
     )
     rubric: str = "workflow/judges/api-rubric.md"
     concurrency: int = Field(default=4, ge=1)
-    note: str | None = None
 
 
 class PublishedJudge(Section):
@@ -194,6 +199,10 @@ class Config(Section):
     )
     suite: Name = Field(description="a name in `catalogue.suites`")
     interventions: Names = Field(description="names in `catalogue.interventions`")
+    context: Literal["sent", "left_out"] = Field(
+        default="sent",
+        description="`left_out`: no system message; judges still see the scenario's context",
+    )
     models: Names = Field(description="names in `catalogue.models`, in the table's order")
     primary_judge: Name = Field(description="the judge of Table 1; one of `judges`")
     judges: Annotated[

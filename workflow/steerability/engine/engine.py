@@ -106,6 +106,11 @@ class Engine:
         """The vocabulary's own end-of-sequence token, as a set; empty where it has none."""
         return frozenset({self.vocabulary.eos} if self.vocabulary.eos >= 0 else ())
 
+    @property
+    def accelerator(self) -> str | None:
+        """The name of the accelerator that layers are put on; None on a CPU."""
+        return library.device() if self._gpu_layers != 0 else None
+
     def settle(self, tokens: int) -> BatchPlan | None:
         """Decide how many layers and slots an accelerator gets; the first call decides for good.
 

@@ -31,6 +31,9 @@ def judge(
     gpu_layers: Annotated[
         str, typer.Option(help="llm: layers on an accelerator; auto: all where there is one.")
     ] = "0",
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Show the prompt without the intervention's text.")
+    ] = False,
     log: Annotated[Path | None, typer.Option(help="File that gets plain progress lines.")] = None,
 ) -> None:
     """Label completions.
@@ -38,7 +41,7 @@ def judge(
     An input line has ``id, category, context, prompt, response``; further fields are not read.
     An output line, in input order, has ``id, label, reason, probabilities, judge, key``.
     """
-    items = read_cells(cells)
+    items = read_cells(cells, blind=blind)
     chosen = make_judge(
         judge,
         Options(

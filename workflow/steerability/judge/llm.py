@@ -15,13 +15,13 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from steerability.canonical import sha256_file
 from steerability.engine import Engine, InputError, ScoreJob, engine_identity
 from steerability.errors import UserError
 from steerability.judge.base import Verdict, rounded, softmax
 from steerability.judge.frame import shorten
 from steerability.judge.reading import FOLDER, ReadingSettings, load_reading, shown
 from steerability.records import JUDGE_FAILED, LABELS, JudgeInput, Outcome
+from steerability.weightfile import load_path, weights_bytes, weights_sha256
 
 BUILTIN = FOLDER / "llm-rubric.md"
 NOTE = "exercises the path, measures nothing (the weights are too small to judge)"
@@ -109,10 +109,16 @@ class LlmJudge:
                 "the llm judge needs weights", where="--weights", mend="name a GGUF file"
             )
         try:
-            engine = Engine(weights, parallel=1, threads=threads, gpu_layers=gpu_layers)
+            engine = Engine(
+                load_path(weights),
+                file_bytes=weights_bytes(weights),
+                parallel=1,
+                threads=threads,
+                gpu_layers=gpu_layers,
+            )
         except InputError as error:
             raise UserError(error.what, where=weights, mend=error.mend) from error
-        return cls(engine, sha256_file(weights), weights.stat().st_size, rubric)
+        return cls(engine, weights_sha256(weights), weights_bytes(weights), rubric)
 
     @cached_property
     def definition(self) -> Mapping[str, Any]:
@@ -127,8 +133,8 @@ class LlmJudge:
             "engine": engine_identity(),
             "measures_nothing": self.measures_nothing,
         }
-        if self.engine.plan is not None:
-            whole["device"] = self.engine.plan.device
+        if self.engine.accelerator is not None:
+            whole["device"] = self.engine.accelerator
         return MappingProxyType(whole)
 
     @property

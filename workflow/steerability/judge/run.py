@@ -13,18 +13,31 @@ from steerability.judge.base import Judge, Verdict, label_key
 from steerability.records import JUDGE_FAILED, JudgeInput, Label
 from steerability.store import Store
 
+_SHOWN = set(JudgeInput.model_fields)
 
-def read_cells(path: Path) -> list[JudgeInput]:
+
+class _Unsteered(JudgeInput):
+    scenario_prompt: str
+
+
+def read_cells(path: Path, *, blind: bool = False) -> list[JudgeInput]:
     """Return the completions of a JSON-lines file.
 
     Args:
         path: one object a line with ``id, category, context, prompt, response``; further fields
             are not read.
+        blind: show the judge ``scenario_prompt``, the prompt without the intervention's text.
 
     Raises:
         UserError: the file cannot be read, a line does not fit, or an id comes twice.
     """
-    cells = list(read_records(path, JudgeInput))
+    cells: list[JudgeInput] = list(read_records(path, _Unsteered if blind else JudgeInput))
+    if blind:
+        bare = [cell for cell in cells if isinstance(cell, _Unsteered)]
+        cells = [
+            JudgeInput(**cell.model_dump(include=_SHOWN) | {"prompt": cell.scenario_prompt})
+            for cell in bare
+        ]
     counts = Counter(cell.id for cell in cells)
     twice = next((identity for identity, count in counts.items() if count > 1), None)
     if twice is not None:

@@ -37,6 +37,9 @@ def plan(
     template: Annotated[
         Path | None, typer.Option(help="a Jinja chat template in place of the weights' own")
     ] = None,
+    context: Annotated[
+        bool, typer.Option(help="send the scenario's context as the system message")
+    ] = True,
 ) -> None:
     """Write one request per cell of a model, or show what a whole config asks for.
 
@@ -73,6 +76,7 @@ def plan(
         list(read_records(interventions, Intervention)),
         max_tokens=max_tokens,
         template=text,
+        send_context=context,
     )
     for request in requests:
         shards[shard_of(request.cell.scenario, len(outputs))].append(request)

@@ -53,7 +53,14 @@ def plan_models(
     for name in config.models:
         entry = config.catalogue.models[name]
         requests = list(
-            plan_requests(name, entry, suite, interventions, max_tokens=config.max_tokens)
+            plan_requests(
+                name,
+                entry,
+                suite,
+                interventions,
+                max_tokens=config.max_tokens,
+                send_context=config.context == "sent",
+            )
         )
         texts = [
             request.prompt or "".join(message.content for message in request.messages or ())
@@ -142,10 +149,10 @@ def show(configfiles: list[Path], mirror: Path | None) -> None:
     places = Places(Path(config.weights_dir), [], home / config.sources.weights, Path())
     for line in weight_lines(config, pins, places):
         print(line)
-    sources = SourceFolder(home / config.sources.index, Path(config.results) / "sources")
+    sources = SourceFolder(home / config.sources.index, Path(config.sources.folder))
     names = wanted_sources(config, sources, mirror)
     absent = [name for name in names if not sources.path(name).is_file()]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         if absent:
             sources = SourceFolder(sources.table, Path(folder))
             try:

@@ -25,6 +25,7 @@ def plan_requests(
     *,
     max_tokens: int | None = None,
     template: str | None = None,
+    send_context: bool = True,
 ) -> Iterator[PlannedRequest]:
     """Yield a model's requests, scenario by scenario, its interventions next to each other.
 
@@ -39,6 +40,7 @@ def plan_requests(
         interventions: in the config's order.
         max_tokens: a limit of the run, where it is lower than the model's own.
         template: text of a chat template in place of the weights' own.
+        send_context: False leaves the system message out; judges still see the context.
     """
     limit = min(model.max_tokens, max_tokens or model.max_tokens)
     plain = isinstance(model, GgufModel) and model.template == "none"
@@ -54,7 +56,7 @@ def plan_requests(
                 category=scenario.category,
                 scenario=scenario.id,
             )
-            context = scenario.context.strip()
+            context = scenario.context.strip() if send_context else ""
             system = (Message(role="system", content=context),) if context else ()
             stop = getattr(model, "stop", "eos")
             yield PlannedRequest(
