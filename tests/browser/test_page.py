@@ -344,7 +344,7 @@ def test_a_screen_reader_is_told_what_is_what(visit: Visit) -> None:
         "Judge",
         "Label by this judge",
         "Judges",
-        "Flips by this judge",
+        "Flips: converges",
         "Ended by",
     ]
     for role in ("link", "button", "combobox", "searchbox", "image", "region"):
@@ -367,6 +367,16 @@ for (const node of root.querySelectorAll("*")) {
   const inline = getComputedStyle(node).display === "inline" || node.tagName === "SELECT";
   if (!inline && node.clientWidth && node.scrollWidth > node.clientWidth + 1) {
     faults.push(`overflows: ${says}`);
+  }
+}
+const canvas = document.createElement("canvas").getContext("2d");
+for (const select of dialog.open ? [] : root.querySelectorAll("select")) {
+  const style = getComputedStyle(select);
+  canvas.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+  const arrow = 22;
+  const room = select.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  for (const option of select.options) {
+    if (canvas.measureText(option.text).width > room - arrow) faults.push(`cut: ${option.text}`);
   }
 }
 const boxes = [...root.querySelectorAll("button, select, input, .chip, .counts")]

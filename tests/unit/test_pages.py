@@ -11,6 +11,7 @@ import pytest
 
 from steerability.cli import run as call
 from steerability.pages.payload import script_json
+from steerability.pages.statistics import FOLDED
 from support.fake_run import HOSTILE, make_run
 
 
@@ -113,6 +114,16 @@ def test_verdicts_are_those_of_hypotheses_csv(small: Path, page: str) -> None:
     chips = [a["data-verdict"] for tag, a in Elements(page).tags if "data-verdict" in a]
     assert sorted(chips) == sorted(row["verdict"] for row in rows)
     assert all(escape(row["words"], quote=True).replace("&#x27;", "&#39;") in page for row in rows)
+
+
+def test_every_table_of_statistics_can_be_read(small: Path, page: str) -> None:
+    elsewhere = {"cells.csv", "table1.csv", "table1_by_judge.csv", "hypotheses.csv", "outcomes.csv"}
+    files = {path.name: path.read_text("utf-8") for path in small.glob("*.csv")}
+    assert {"tests.csv", "judge_sensitivity.csv"} <= files.keys() - elsewhere <= FOLDED.keys()
+    for file in files.keys() - elsewhere:
+        if files[file].count("\n") == 1:  # a header alone
+            continue
+        assert f"<summary>{FOLDED[file][0].replace(chr(39), '&#39;')} (" in page
 
 
 @pytest.mark.parametrize(

@@ -55,12 +55,12 @@
   const has = (...names) => names.every((name) => data.interventions.includes(name));
   const FLIPS = {};
   if (has("pro", "anti")) {
-    FLIPS["pro-not-anti"] = ["converges under pro, not under anti", flips("pro", true, "anti", false)];
-    FLIPS["anti-not-pro"] = ["converges under anti, not under pro", flips("pro", false, "anti", true)];
-    FLIPS["pro-and-anti"] = ["converges under pro and under anti", flips("pro", true, "anti", true)];
+    FLIPS["pro-not-anti"] = ["under pro, not under anti", flips("pro", true, "anti", false)];
+    FLIPS["anti-not-pro"] = ["under anti, not under pro", flips("pro", false, "anti", true)];
+    FLIPS["pro-and-anti"] = ["under pro and under anti", flips("pro", true, "anti", true)];
   }
-  if (has("none", "pro")) FLIPS["none-to-pro"] = ["pro makes it converge", flips("none", false, "pro", true)];
-  if (has("none", "anti")) FLIPS["none-to-anti"] = ["anti stops it converging", flips("none", true, "anti", false)];
+  if (has("none", "pro")) FLIPS["none-to-pro"] = ["under pro, not without it", flips("none", false, "pro", true)];
+  if (has("none", "anti")) FLIPS["none-to-anti"] = ["without anti, not under it", flips("none", true, "anti", false)];
 
   const seen = (cell) => cell.labels.filter((label) => label >= 0);
   const AGREEMENT = {
@@ -69,7 +69,7 @@
   };
   data.judges.forEach((judge, at) => {
     AGREEMENT[`differs-from:${judge.name}`] = [
-      `${judge.name} differs from the judge chosen`,
+      `${judge.name} differs`,
       (cell, chosen) => cell.labels[at] >= 0 && cell.labels[chosen] >= 0 && cell.labels[at] !== cell.labels[chosen],
     ];
   });
@@ -87,7 +87,7 @@
     ["judge", "Judge", data.judges.map((judge) => [judge.name, marked(judge)])],
     ["label", "Label by this judge", pairs(data.labels)],
     ...(data.judges.length > 1 ? [["agreement", "Judges", named(AGREEMENT)]] : []),
-    ...(Object.keys(FLIPS).length ? [["flip", "Flips by this judge", named(FLIPS)]] : []),
+    ...(Object.keys(FLIPS).length ? [["flip", "Flips: converges", named(FLIPS)]] : []),
     ...(present.length ? [["finish", "Ended by", [["cut", "a limit (cut off)"], ["stop", "the model itself"]]]] : []),
   ];
   const KEYS = [...FIELDS.map(([key]) => key), "text"];

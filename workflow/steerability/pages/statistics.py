@@ -15,6 +15,28 @@ FOLDED: dict[str, tuple[str, str]] = {
         "What hangs on the judge",
         "The verdict on each hypothesis under every judge of the run.",
     ),
+    "corrected.csv": (
+        "Corrected for the judge's errors",
+        "Rates and gap as judged and as corrected to a reference, which is a judge as well unless "
+        "human labels were given.",
+    ),
+    "agreement.csv": (
+        "How far judges agree",
+        "Each judge against the reference labels, by intervention and over all.",
+    ),
+    "power.csv": (
+        "What a suite of this size can show",
+        "The smallest difference seen with the power wanted, and the scenarios that the published "
+        "differences would take; by simulation, one test alone.",
+    ),
+    "categories.csv": (
+        "By category",
+        "Rates and gap of every model in every category, with Wilson intervals.",
+    ),
+    "comparison.csv": (
+        "Against the published table",
+        "Every figure of Table 1 as published and as counted here.",
+    ),
 }
 FILES = (HYPOTHESES, *FOLDED)
 _WHOLE = "all"
