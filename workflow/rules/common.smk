@@ -110,11 +110,11 @@ def images():
 
 def files_of_config():
     """Files that the config names, wherever they lie."""
-    suite = suite_input()
     templates = [file for name in CONFIG.models for file in template_input(name)]
     rubrics = [getattr(judge(chosen.judge), "rubric", None) for chosen in CONFIG.judges]
     return [
-        *([suite] if isinstance(suite, str) else suite),
+        *suite_file(),
+        *suite_files(),
         *intervention_inputs(),
         *templates,
         *(str(HOME / rubric) for rubric in filter(None, rubrics)),
