@@ -10,6 +10,7 @@ The rules that keep a sequence's logits equal, bit for bit, whatever runs beside
 """
 
 import ctypes
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +93,9 @@ class Context:
         layout: slots, cells and threads.
         flash: flash attention.
 
+    Attributes:
+        seconds_inside: time spent in llama.cpp so far.
+
     Raises:
         EngineError: there is not enough memory.
     """
@@ -117,6 +121,7 @@ class Context:
             self._raw: Any = lib.llama_init_from_model(weights.model, params)
             if not self._raw:
                 raise EngineError(f"llama.cpp cannot make a context: {reason() or 'no reason'}")
+        self.seconds_inside = 0.0
         self._memory = lib.llama_get_memory(self._raw)
         self._decode = _Batch(max(layout.width, 2), [*range(max(layout.width, 2))])
         self._prompt = _Batch(rows, [0])
@@ -204,6 +209,11 @@ class Context:
                 start = end
         return logits
 
+    def clear(self) -> None:
+        """Empty all slots."""
+        for slot in range(self.layout.width):
+            self.forget(slot)
+
     def use_threads(self, threads: int) -> None:
         """Run the following steps on so many CPU threads."""
         lib.llama_set_n_threads(self._raw, threads, threads)
@@ -216,7 +226,9 @@ class Context:
         """Return a copy of a slot's keys and values."""
         size = lib.llama_state_seq_get_size(self._raw, slot)
         buffer = (ctypes.c_uint8 * size)()
+        begun = time.perf_counter()
         written = lib.llama_state_seq_get_data(self._raw, buffer, size, slot)
+        self.seconds_inside += time.perf_counter() - begun
         if written != size:
             raise EngineError("llama.cpp cannot copy a sequence out of its cache")
         return bytes(buffer)
@@ -225,13 +237,19 @@ class Context:
         """Put a copy of keys and values into a slot, in place of what it holds."""
         self.forget(slot)
         buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        if not lib.llama_state_seq_set_data(self._raw, buffer, len(state), slot):
+        begun = time.perf_counter()
+        read = lib.llama_state_seq_set_data(self._raw, buffer, len(state), slot)
+        self.seconds_inside += time.perf_counter() - begun
+        if not read:
             raise EngineError("llama.cpp cannot copy a sequence into its cache")
 
     def _run(self, batch: _Batch, rows: int) -> None:
         batch.raw.n_tokens = rows
         with reasons() as reason:
+            begun = time.perf_counter()
             status = lib.llama_decode(self._raw, batch.raw)
+            lib.llama_synchronize(self._raw)
+            self.seconds_inside += time.perf_counter() - begun
             if status:
                 raise EngineError(f"llama.cpp cannot evaluate a batch: {reason() or status}")
 

@@ -30,7 +30,7 @@ from steerability.engine.memory import (
 )
 from steerability.engine.prompts import Message, chat_tokens, plain_tokens
 from steerability.engine.scoring import ScoreJob, Scorer, Scores
-from steerability.engine.selfcheck import self_check
+from steerability.engine.selfcheck import SelfCheck, self_check
 from steerability.engine.vocabulary import Vocabulary
 from steerability.engine.weights import Weights
 
@@ -84,6 +84,7 @@ class Engine:
         self._facts: dict[str, Any] = {}
         self._header = Weights(path, vocabulary_only=True)
         self._model: Weights | None = None
+        self._live: tuple[Context, SelfCheck] | None = None
         self.demand = Demand.of(self._header, file_bytes or path.stat().st_size)
         self.vocabulary = Vocabulary(self._header)
         self.window = self._header.context_length
@@ -96,6 +97,7 @@ class Engine:
 
     def close(self) -> None:
         """Free all memory."""
+        self._drop()
         for weights in (self._model, self._header):
             if weights is not None:
                 weights.close()
@@ -209,20 +211,18 @@ class Engine:
         if not jobs:
             return
         longest = max(len(job.prompt) + job.limit(self.window) for job in jobs)
-        context = self._context(longest, len(jobs), self.settle(longest))
-        check = self_check(context)
-        self._facts["self_check"] = check.facts()
-        started = time.monotonic()
+        context, check = self._ready(longest, len(jobs), self.settle(longest))
+        started, inside = time.monotonic(), context.seconds_inside
         decoder = Decoder(
             context, check.width, self.window, share=self.share_prefixes, progress=progress
         )
         try:
             yield from decoder.run(jobs)
         finally:
-            context.close()
             self._facts |= {
                 "width": check.width,
                 "seconds_generating": round(time.monotonic() - started, 3),
+                "seconds_in_llama_cpp": round(context.seconds_inside - inside, 3),
                 "prompt_tokens_evaluated": decoder.prefixes.evaluated,
                 "prompt_tokens_copied": decoder.prefixes.copied,
                 "tokens_generated": decoder.generated,
@@ -261,37 +261,66 @@ class Engine:
             return
         longest = max(job.longest for job in jobs)
         self.settle(longest)
-        context = self._context(longest, 1, None)
+        context, _ = self._ready(longest, 1, None)
         started = time.monotonic()
         scorer = Scorer(context, share=self.share_prefixes, progress=progress)
         try:
             yield from scorer.run(jobs)
         finally:
-            context.close()
             self._facts |= {
                 "seconds_scoring": round(time.monotonic() - started, 3),
                 "prompt_tokens_evaluated": scorer.prefixes.evaluated,
                 "prompt_tokens_copied": scorer.prefixes.copied,
             }
 
-    def _context(self, tokens: int, jobs: int, plan: BatchPlan | None) -> Context:
-        if self._plan is not None:
-            width = plan.width if plan is not None else jobs
-        else:
-            wanted = min(self.parallel or CPU_WIDTH, jobs)
-            there = self.demand if self._model is None else self.demand.loaded()
-            width = fitting_width(there, tokens, wanted, available())
+    def _ready(self, tokens: int, jobs: int, plan: BatchPlan | None) -> tuple[Context, SelfCheck]:
+        """Return an empty, checked context for sequences so long; the last one if it will do.
+
+        One generator at a time: it owns the slots until it is finished or closed.
+        """
+        if self._live is not None:
+            context, check = self._live
+            layout = context.layout
+            fits = layout.cells >= cells_for(tokens) and layout.padded == (plan is not None)
+            if fits and layout.width == self._width(tokens, jobs, plan, layout):
+                context.clear()
+                return context, check
+            self._drop()
+        width = self._width(tokens, jobs, plan)
         model = self.load()
-        self._facts |= {"threads": self.threads, "gpu_layers": model.gpu_layers}
-        layout = Layout(width, cells_for(tokens), self.threads, padded=plan is not None)
-        return Context(model, layout)
+        context = Context(
+            model, Layout(width, cells_for(tokens), self.threads, padded=plan is not None)
+        )
+        check = self_check(context)
+        self._facts |= {
+            "threads": self.threads,
+            "gpu_layers": model.gpu_layers,
+            "self_check": check.facts(),
+        }
+        self._live = context, check
+        return context, check
+
+    def _width(
+        self, tokens: int, jobs: int, plan: BatchPlan | None, held: Layout | None = None
+    ) -> int:
+        if self._plan is not None:
+            return plan.width if plan is not None else jobs
+        wanted = min(self.parallel or CPU_WIDTH, jobs)
+        if held is not None:
+            return wanted
+        there = self.demand if self._model is None else self.demand.loaded()
+        return fitting_width(there, tokens, wanted, available())
+
+    def _drop(self) -> None:
+        if self._live is not None:
+            self._live[0].close()
+            self._live = None
 
     def facts(self) -> dict[str, Any]:
         """Return what is worth knowing of the work so far and changes no byte of it.
 
         ``width``, ``threads``, ``gpu_layers``, ``self_check`` (see ``SelfCheck``),
-        ``seconds_generating``,
-        ``prompt_tokens_evaluated`` and ``prompt_tokens_copied`` (shared prefixes),
-        ``tokens_generated``.
+        ``seconds_generating``, ``seconds_in_llama_cpp``, ``prompt_tokens_evaluated``,
+        ``prompt_tokens_copied`` (shared prefixes), ``tokens_generated``.
         """
         return dict(self._facts)

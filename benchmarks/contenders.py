@@ -1,0 +1,181 @@
+"""The contenders of the benchmark, each a process of its own behind one interface."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+
+HERE = Path(__file__).resolve().parent
+# Waiting threads sleep, for every contender: on a machine with anything else to do, llama.cpp's
+# default (spinning) is many times slower.
+ENVIRONMENT = {
+    **os.environ,
+    "OMP_WAIT_POLICY": "passive",
+    "PYTHONPATH": str(HERE.parent / "workflow"),
+}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One request of a case."""
+
+    tokens: tuple[int, ...]
+    max_tokens: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a contender made of a case, and how long it took."""
+
+    tokens: tuple[tuple[int, ...], ...]
+    seconds: float
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def generated(self) -> int:
+        """Tokens generated in all."""
+        return sum(map(len, self.tokens))
+
+
+class Contender(Protocol):
+    """Something that generates."""
+
+    name: str
+
+    def run(self, prompts: Sequence[Prompt], stop: Sequence[int]) -> Outcome:
+        """Generate all prompts greedily and say how long it took."""
+
+    def close(self) -> None:
+        """End the process."""
+
+
+class Worker:
+    """A contender inside a Python process (``worker.py``)."""
+
+    def __init__(
+        self, name: str, kind: str, weights: Path, options: dict[str, Any], python: str = ""
+    ) -> None:
+        self.name = name
+        self._process = subprocess.Popen(
+            [python or sys.executable, HERE / "worker.py", kind, weights, json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=ENVIRONMENT,
+            text=True,
+        )
+        self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} ended (see above)")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def run(self, prompts: Sequence[Prompt], stop: Sequence[int]) -> Outcome:
+        """Generate all prompts greedily and say how long it took."""
+        requests = [{"prompt": list(p.tokens), "max_tokens": p.max_tokens} for p in prompts]
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"requests": requests, "stop": list(stop)}) + "\n")
+        self._process.stdin.flush()
+        answer = self._read()
+        return Outcome(tuple(map(tuple, answer["tokens"])), answer["seconds"], answer["facts"])
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait(30)
+
+
+class Server:
+    """llama-server, asked by as many clients as it has slots."""
+
+    def __init__(
+        self, binaries: Path, weights: Path, threads: int, *, slots: int, flash: bool, cache: bool
+    ) -> None:
+        self.name = (
+            f"llama-server, {slots} slot{'s' * (slots > 1)}, "
+            f"flash attention {'on' if flash else 'off'}, prompt cache {'on' if cache else 'off'}"
+        )
+        self.slots, self.flash, self.cache = slots, flash, cache
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        words = [binaries / "llama-server", "-m", weights, "--host", "127.0.0.1", "--port", port]
+        words += ["-c", 2048 * slots, "-np", slots, "-t", threads, "-fa", "on" if flash else "off"]
+        words += [] if cache else ["--no-cache-prompt", "-cram", 0]
+        self._process = subprocess.Popen(
+            list(map(str, words)),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=ENVIRONMENT,
+        )
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600)
+        for _ in range(600):
+            try:
+                if self._client.get("/health").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise RuntimeError(f"{self.name} did not start")
+
+    def run(self, prompts: Sequence[Prompt], stop: Sequence[int]) -> Outcome:
+        """Generate all prompts greedily and say how long it took."""
+
+        def ask(prompt: Prompt) -> tuple[int, ...]:
+            body = {
+                "prompt": list(prompt.tokens),
+                "n_predict": prompt.max_tokens,
+                "temperature": 0,
+                "cache_prompt": self.cache,
+                "return_tokens": True,
+            }
+            answer = self._client.post("/completion", json=body).raise_for_status().json()
+            return tuple(token for token in answer["tokens"] if token not in stop)
+
+        begun = time.perf_counter()
+        with ThreadPoolExecutor(self.slots) as pool:
+            tokens = tuple(pool.map(ask, prompts))
+        return Outcome(tokens, time.perf_counter() - begun)
+
+    def close(self) -> None:
+        """End the process."""
+        self._client.close()
+        self._process.terminate()
+        self._process.wait(30)
+
+
+def batched_bench(
+    binaries: Path,
+    weights: Path,
+    threads: int,
+    *,
+    width: int,
+    prompt: int,
+    tokens: int,
+    flash: bool,
+) -> float:
+    """Return the seconds llama-batched-bench takes to decode ``width`` x ``tokens`` tokens."""
+    words = [binaries / "llama-batched-bench", "-m", weights, "-t", threads, "-tb", threads]
+    words += ["-npp", prompt, "-ntg", tokens, "-npl", width, "-fa", "on" if flash else "off"]
+    words += ["-c", (prompt + tokens) * width + 256 * width, "--output-format", "jsonl"]
+    words += ["-no-kvu"]
+    found = subprocess.run(
+        list(map(str, words)), capture_output=True, text=True, check=True, env=ENVIRONMENT
+    )
+    line = next(line for line in found.stdout.splitlines() if line.startswith("{"))
+    return float(json.loads(line)["t_tg"])
