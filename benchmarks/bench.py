@@ -22,7 +22,7 @@ from steerability.engine import Engine, engine_identity
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTHS = (2, 3, 5, 8, 16)
-DECODE_PROMPT, DECODE_TOKENS = 128, 96
+DECODE_WIDTH, DECODE_PROMPT, DECODE_TOKENS = 8, 128, 96
 
 
 class Bench:
@@ -33,6 +33,7 @@ class Bench:
         self.threads: int = options.threads
         self.repetitions: int = options.repetitions
         self.output: Path = options.output
+        self.transformers: str | None = options.transformers
         self.machine = (
             f"{options.threads} threads, {_processor()}; llama-cpp-python "
             f"{engine_identity()['llama_cpp_python']} ({', '.join(engine_identity()['build'])})"
@@ -49,14 +50,16 @@ class Bench:
         )
         with Engine(self.weights) as engine:
             self.stop = sorted(engine.stop)
-            self.one = cases.prompts(engine)
-            self.three = cases.prompts(engine, interventions=("none", "pro", "anti"))
-            self.decode = cases.numbered(engine, 8, DECODE_PROMPT, DECODE_TOKENS)
+            self.one = cases.prompts(engine, options.per_category)
+            self.three = cases.prompts(
+                engine, options.per_category, interventions=("none", "pro", "anti")
+            )
+            self.decode = cases.numbered(engine, DECODE_WIDTH, DECODE_PROMPT, DECODE_TOKENS)
             self.many = cases.numbered(engine, 192, 48, 16)
             self.long = {n: cases.numbered(engine, 16, n, 16) for n in (32, 128, 512)}
 
-    def engine(self, name: str = OURS, width: int = 8, **options: object) -> Worker:
-        """Start this engine."""
+    def engine(self, name: str = OURS, width: int | None = None, **options: object) -> Worker:
+        """Start this engine, at the width it chooses itself unless told otherwise."""
         words = {"parallel": width, "threads": self.threads, **options}
         return Worker(name, "engine", self.weights, words)
 
@@ -89,6 +92,7 @@ class Bench:
             for contender, row in zip(contenders, rows, strict=True):
                 outcome = contender.run(prompts, self.stop)
                 row.seconds.append(outcome.seconds)
+                row.cpu_seconds.append(outcome.cpu_seconds)
                 row.generated_tokens = outcome.generated
                 outputs[contender.name] = outcome.tokens
                 _say(f"{case}: {contender.name}: {outcome.seconds:.1f} s ({repetition + 1})")
@@ -104,7 +108,7 @@ class Bench:
         write(self.output, self.rows, self.machine)
 
 
-def one_intervention(bench: Bench, transformers: str | None) -> None:
+def one_intervention(bench: Bench) -> None:
     """24 prompts one after the other or in batches; servers in all their settings."""
     contenders: list[Contender] = [
         bench.engine(),
@@ -122,14 +126,14 @@ def one_intervention(bench: Bench, transformers: str | None) -> None:
             one, eight = (bench.server(slots, flash=flash, cache=cache) for slots in (1, 8))
             contenders += [one, eight]
             references[eight.name] = one.name
-    if transformers:
+    if bench.transformers:
         contenders.append(
             Worker(
                 "transformers, fp32",
                 "transformers",
                 bench.weights,
                 {"threads": bench.threads},
-                transformers,
+                bench.transformers,
             )
         )
     try:
@@ -159,14 +163,17 @@ def three_interventions(bench: Bench) -> None:
 
 
 def decode_alone(bench: Bench) -> None:
-    """Decoding at width 8: the same requests with one token and with 97."""
-    engine = bench.engine()
+    """Decoding at a fixed width: the same requests with one token and with 97."""
+    engine = bench.engine(width=DECODE_WIDTH)
     short = [Prompt(p.tokens, 1) for p in bench.decode]
     whole = [Prompt(p.tokens, 1 + DECODE_TOKENS) for p in bench.decode]
     tokens = len(whole) * DECODE_TOKENS
-    rows = [Row("decode alone", OURS, len(whole), tokens)]
+    rows = [Row(f"decode alone, width {DECODE_WIDTH}", OURS, len(whole), tokens)]
     names = {flash: f"llama-batched-bench, flash attention {flash}" for flash in ("off", "on")}
-    rows += [Row("decode alone", name, len(whole), tokens) for name in names.values()]
+    rows += [
+        Row(f"decode alone, width {DECODE_WIDTH}", name, len(whole), tokens)
+        for name in names.values()
+    ]
     try:
         engine.run(whole, [])
         for _ in range(bench.repetitions):
@@ -185,7 +192,7 @@ def decode_alone(bench: Bench) -> None:
                     )
                 )
             for row in rows:
-                _say(f"decode alone: {row.contender}: {row.seconds[-1]:.1f} s")
+                _say(f"decode: {row.contender}: {row.seconds[-1]:.1f} s")
     finally:
         engine.close()
     bench.add(rows)
@@ -243,6 +250,14 @@ def growth(bench: Bench) -> None:
             engine.close()
 
 
+CASES = {
+    "identity": identity,
+    "decode": decode_alone,
+    "three": three_interventions,
+    "one": one_intervention,
+}
+
+
 def _close(contenders: Sequence[Contender]) -> None:
     for contender in contenders:
         contender.close()
@@ -277,13 +292,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--transformers", metavar="PYTHON", help="a Python that has transformers")
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--per-category", type=int, default=4, help="scenarios of each category")
     parser.add_argument("--full", action="store_true", help="how the cost grows, too")
     options = parser.parse_args()
     bench = Bench(options)
-    identity(bench)
-    decode_alone(bench)
-    three_interventions(bench)
-    one_intervention(bench, options.transformers)
+    for name in options.cases:
+        CASES[name](bench)
     if options.full:
         growth(bench)
     print((options.output / "bench.md").read_text("utf-8"))

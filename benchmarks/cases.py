@@ -13,7 +13,6 @@ ROOT = Path(__file__).resolve().parents[1]
 SUITE = ROOT / "workflow/suites/builtin/suite.yaml"
 # Characters of the published suffixes, which stand after an empty line.
 PUBLISHED_SUFFIX = {"none": 0, "pro": 273, "anti": 899}
-PER_CATEGORY = 4
 
 
 def suffix(name: str) -> Intervention:
@@ -26,14 +25,18 @@ def suffix(name: str) -> Intervention:
 
 
 def prompts(
-    engine: Engine, *, interventions: tuple[str, ...] = ("none",), max_tokens: int = 96
+    engine: Engine,
+    per_category: int,
+    *,
+    interventions: tuple[str, ...] = ("none",),
+    max_tokens: int = 96,
 ) -> list[Prompt]:
-    """Return requests for four scenarios of each category, interventions next to each other."""
+    """Return requests for so many scenarios of each category, interventions side by side."""
     suite = load_suite(SUITE)
     by_category: dict[str, list[tuple[str, str]]] = {}
     for scenario in suite.scenarios:
         by_category.setdefault(scenario.category, []).append((scenario.context, scenario.prompt))
-    chosen = chain.from_iterable(scenarios[:PER_CATEGORY] for scenarios in by_category.values())
+    chosen = chain.from_iterable(scenarios[:per_category] for scenarios in by_category.values())
     return [
         Prompt(
             engine.chat(

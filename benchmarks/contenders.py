@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
+import psutil
 
 HERE = Path(__file__).resolve().parent
 # Waiting threads sleep, for every contender: on a machine with anything else to do, llama.cpp's
@@ -38,12 +39,19 @@ class Outcome:
 
     tokens: tuple[tuple[int, ...], ...]
     seconds: float
+    cpu_seconds: float
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def generated(self) -> int:
         """Tokens generated in all."""
         return sum(map(len, self.tokens))
+
+
+def cpu_seconds(process: subprocess.Popen[Any]) -> float:
+    """Return the processor time of a running process, all its threads together."""
+    times = psutil.Process(process.pid).cpu_times()
+    return float(times.user + times.system)
 
 
 class Contender(Protocol):
@@ -86,10 +94,16 @@ class Worker:
         """Generate all prompts greedily and say how long it took."""
         requests = [{"prompt": list(p.tokens), "max_tokens": p.max_tokens} for p in prompts]
         assert self._process.stdin is not None
+        begun = cpu_seconds(self._process)
         self._process.stdin.write(json.dumps({"requests": requests, "stop": list(stop)}) + "\n")
         self._process.stdin.flush()
         answer = self._read()
-        return Outcome(tuple(map(tuple, answer["tokens"])), answer["seconds"], answer["facts"])
+        return Outcome(
+            tuple(map(tuple, answer["tokens"])),
+            answer["seconds"],
+            cpu_seconds(self._process) - begun,
+            answer["facts"],
+        )
 
     def close(self) -> None:
         """End the process."""
@@ -147,10 +161,11 @@ class Server:
             answer = self._client.post("/completion", json=body).raise_for_status().json()
             return tuple(token for token in answer["tokens"] if token not in stop)
 
-        begun = time.perf_counter()
+        cpu, begun = cpu_seconds(self._process), time.perf_counter()
         with ThreadPoolExecutor(self.slots) as pool:
             tokens = tuple(pool.map(ask, prompts))
-        return Outcome(tokens, time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        return Outcome(tokens, seconds, cpu_seconds(self._process) - cpu)
 
     def close(self) -> None:
         """End the process."""

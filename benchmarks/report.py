@@ -16,6 +16,7 @@ COLUMNS = (
     "seconds_max",
     "ratio",
     "identical_share",
+    "cpu_seconds_median",
 )
 OURS = "this engine"
 
@@ -30,6 +31,7 @@ class Row:
     generated_tokens: int = 0
     seconds: list[float] = field(default_factory=list)
     identical_share: float | None = None
+    cpu_seconds: list[float] = field(default_factory=list)
 
     @property
     def speed(self) -> float:
@@ -53,9 +55,12 @@ def write(folder: Path, rows: Sequence[Row], machine: str) -> None:
     lines = [
         f"Measured on {machine}.",
         "",
+        "Processor seconds count all threads of a contender and hardly depend on what else the "
+        "machine does; the other times do.",
+        "",
         "| case | contender | requests | tokens | tokens/s | seconds (min–max) | this engine is | "
-        "identical to its own width 1 |",
-        "|---|---|--:|--:|--:|--:|--:|--:|",
+        "identical to its own width 1 | processor seconds |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in rows:
         times = ratio(row, rows)
@@ -65,7 +70,8 @@ def write(folder: Path, rows: Sequence[Row], machine: str) -> None:
             f"{row.speed:.0f} | {median(row.seconds):.1f} "
             f"({min(row.seconds):.1f}–{max(row.seconds):.1f}) | "
             f"{'' if times is None or row.contender == OURS else f'{times:.2f} ×'} | "
-            f"{'' if same is None else f'{same:.0%}'} |"
+            f"{'' if same is None else f'{same:.0%}'} | "
+            f"{f'{median(row.cpu_seconds):.1f}' if row.cpu_seconds else ''} |"
         )
     (folder / "bench.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     _draw(folder / "bench.svg", rows)
@@ -81,6 +87,7 @@ def _cells(row: Row, rows: Sequence[Row]) -> list[str | int]:
         *(f"{pick(row.seconds):.3f}" for pick in (median, min, max)),
         "" if times is None else f"{times:.3f}",
         "" if row.identical_share is None else f"{row.identical_share:.4f}",
+        f"{median(row.cpu_seconds):.3f}" if row.cpu_seconds else "",
     ]
 
 
