@@ -17,7 +17,6 @@ from pathlib import Path
 import cases
 from contenders import Contender, Prompt, Server, Worker, batched_bench
 from report import OURS, Row, write
-
 from steerability.engine import Engine, engine_identity
 
 ROOT = Path(__file__).resolve().parents[1]

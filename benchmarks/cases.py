@@ -4,7 +4,6 @@ from itertools import chain
 from pathlib import Path
 
 from contenders import Prompt
-
 from steerability.engine import Engine
 from steerability.records import Intervention
 from steerability.suites.load import load_suite
