@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.parametrize("overlay", ["config/demo.yaml", "config/replay.yaml"])
 def test_snakemake_lint_finds_only_that_fetching_needs_the_host(root: Path, overlay: str) -> None:
-    """Rules that fetch need the network, which the containers do not have: they have none."""
+    """Rules that fetch or ask an endpoint need the network, which no container has."""
     result = subprocess.run(
         [sys.executable, "-m", "snakemake", "--configfile", overlay, "--lint"],
         cwd=root,

@@ -81,11 +81,6 @@ def image(name):
     return str(HOME / "containers" / "images" / f"{name}.sif")
 
 
-def generate_image(wildcards):
-    """The engine's; none for an endpoint, which needs the network that containers do not have."""
-    return None if is_endpoint(wildcards.model) else image("engine")
-
-
 def judge_image_of(name):
     entry = judge(name)
     if getattr(entry, "url", None):
@@ -160,6 +155,26 @@ def judge(name):
 
 def is_endpoint(name):
     return isinstance(model(name), EndpointModel)
+
+
+def endpoint_models():
+    return [name for name in CONFIG.models if is_endpoint(name)]
+
+
+def gguf_models():
+    return [name for name in CONFIG.models if not is_endpoint(name)]
+
+
+def one_of(names):
+    """A wildcard constraint; a run without such names has a rule that fits nothing."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def endpoint_options(name):
+    entry = model(name)
+    words = ["--url", entry.url, "--model", entry.model, "--limit-field", entry.limit_field]
+    words += ["--concurrency", str(entry.concurrency)]
+    return shlex.join(words + (["--key-env", entry.key_env] if entry.key_env else []))
 
 
 def weights_file(name):

@@ -78,8 +78,10 @@ rule generate:
         f"{RUN}/logs/generate/{{model}}-{{shard}}.log",
     benchmark:
         f"{RUN}/benchmarks/generate/{{model}}-{{shard}}.tsv"
+    wildcard_constraints:
+        model=one_of(gguf_models()),
     container:
-        generate_image
+        image("engine")
     threads: all_cores()
     resources:
         gpu=int(GPU),
@@ -94,6 +96,25 @@ rule generate:
         "--requests {input.requests} --output {output.outputs} --facts {output.facts} "
         "--store {params.store} --parallel {params.parallel} --gpu-layers {params.gpu_layers} "
         "--threads {threads}"
+
+
+rule query:
+    input:
+        requests=f"{RUN}/requests/{{model}}/{{shard}}.jsonl",
+        code=code("generate"),
+    output:
+        outputs=f"{RUN}/outputs/{{model}}/{{shard}}.jsonl",
+        facts=f"{RUN}/facts/generate/{{model}}-{{shard}}.json",
+    log:
+        f"{RUN}/logs/generate/{{model}}-{{shard}}.log",
+    wildcard_constraints:
+        model=one_of(endpoint_models()),
+    params:
+        options=lambda wildcards: endpoint_options(wildcards.model),
+        store=CONFIG.store,
+    shell:
+        "python -m steerability --log {log} query {params.options} --requests {input.requests} "
+        "--output {output.outputs} --facts {output.facts} --store {params.store}"
 
 
 rule assemble:

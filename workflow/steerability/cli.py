@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "transcribe": ("steerability.transcripts.command", "transcribe", "Read published logs."),
     "suffix": ("steerability.transcripts.command", "suffix", "Recover a published suffix."),
     "generate": ("steerability.generate.command", "generate", "Generate completions."),
+    "query": ("steerability.generate.command", "query", "Ask an endpoint for completions."),
     "assemble": ("steerability.generate.command", "assemble", "Join outputs to their cells."),
     "judge": ("steerability.judge.command", "judge", "Label completions."),
     "agreement": (

@@ -142,8 +142,9 @@ class Output(Record):
         text: the answer (all text when there is no ``</think>``).
         thinking: the text before the last ``</think>``, None where the request expects none.
         finish_reason: ``stop``, ``length`` (token limit) or ``context`` (context window full).
-        prompt_tokens: tokens evaluated before the first generated one.
-        completion_tokens: tokens generated, the stop token not counted.
+        prompt_tokens: tokens evaluated before the first generated one; None where an endpoint
+            does not say.
+        completion_tokens: tokens generated, the stop token not counted; None likewise.
         key: name of the object in the store.
         truncated: the prompt was cut to ``max_prompt_tokens``.
         thinking_cut: a thinking request ended without ``</think>``.
@@ -153,8 +154,8 @@ class Output(Record):
     text: str
     thinking: str | None = None
     finish_reason: FinishReason
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(ge=0)
+    prompt_tokens: int | None = Field(default=None, ge=0)
+    completion_tokens: int | None = Field(default=None, ge=0)
     key: str
     truncated: bool = False
     thinking_cut: bool = False

@@ -81,9 +81,16 @@ class EndpointModel(Section):
     )
     size: str
     stage: str
-    max_tokens: int = Field(default=1024, ge=1)
-    thinking: bool = False
-    sampling: Sampling = Sampling()
+    max_tokens: int = Field(default=1024, ge=1, description="most tokens to generate")
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens", description="what the endpoint calls that limit"
+    )
+    thinking: bool = Field(
+        default=False,
+        description="reasoning that the endpoint returns, or text up to the last `</think>`, "
+        "is thinking",
+    )
+    sampling: Sampling = Field(default=Sampling(), description="greedy unless said otherwise")
     concurrency: int = Field(default=4, ge=1, description="requests under way at once")
 
 

@@ -1,0 +1,66 @@
+"""An OpenAI-compatible chat endpoint on the loopback that echoes the last message."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Chat:
+    """An endpoint that echoes; statuses are answered first, one per request."""
+
+    statuses: list[int] = field(default_factory=list)
+    answer: dict[str, Any] = field(default_factory=dict)
+    finish: str = "stop"
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    url: str = ""
+
+
+@contextmanager
+def serve_chat() -> Iterator[Chat]:
+    """Serve an endpoint on a free port."""
+    state = Chat()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            state.keys.append(self.headers["Authorization"])
+            status = state.statuses.pop(0) if state.statuses else 200
+            text = f"echo {body['messages'][-1]['content']}"
+            reply: dict[str, Any] = {
+                "model": f"{body['model']}-0101",
+                "choices": [
+                    {
+                        "message": {"content": text, **state.answer},
+                        "finish_reason": state.finish,
+                    }
+                ],
+                "usage": {"prompt_tokens": 7, "completion_tokens": 3},
+            }
+            if status == 200:
+                state.seen.append(body)
+            else:
+                reply = {"error": {"message": f"no\nfor {status}"}}
+            content = json.dumps(reply).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    state.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,143 @@
+"""A model behind an OpenAI-compatible endpoint, on the loopback."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steerability.cli import run
+from steerability.generate import endpoint
+from support.chat import Chat, serve_chat
+
+KEY = "sk-secret-of-the-tests"
+
+
+@pytest.fixture
+def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
+    monkeypatch.setattr(endpoint, "WAIT_SECONDS", 0.01)
+    monkeypatch.setenv("TEST_KEY", KEY)
+    with serve_chat() as chat:
+        yield chat
+
+
+class Place:
+    def __init__(self, folder: Path, chat: Chat) -> None:
+        self.folder, self.chat = folder, chat
+
+    def ask(self, *more: str, count: int = 3, **request: Any) -> int:
+        lines = [
+            {"id": f"r{n}", "messages": [{"role": "user", "content": f"q{n}"}], "max_tokens": 9}
+            | request
+            for n in range(count)
+        ]
+        (self.folder / "r.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        words = ["query", "--url", self.chat.url, "--model", "m", "--key-env", "TEST_KEY"]
+        words += ["--requests", self.folder / "r.jsonl", "--output", self.folder / "o.jsonl"]
+        words += ["--store", self.folder / "store", "--facts", self.folder / "facts.json", *more]
+        return run(list(map(str, words)))
+
+    def lines(self) -> list[dict[str, Any]]:
+        text = (self.folder / "o.jsonl").read_text()
+        return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def place(tmp_path: Path, chat: Chat) -> Place:
+    return Place(tmp_path, chat)
+
+
+def test_answers_come_in_request_order_and_are_asked_for_once(place: Place, chat: Chat) -> None:
+    assert place.ask() == 0
+    lines = place.lines()
+    assert [line["text"] for line in lines] == ["echo q0", "echo q1", "echo q2"]
+    assert {(line["finish_reason"], line["prompt_tokens"]) for line in lines} == {("stop", 7)}
+    assert chat.seen[0] | {"messages": 0} == {
+        "model": "m",
+        "messages": 0,
+        "max_tokens": 9,
+        "temperature": 0.0,
+    }
+    assert place.ask(count=4) == 0
+    assert len(chat.seen) == 4
+    assert json.loads((place.folder / "facts.json").read_text())["served_by"] == ["m-0101"]
+
+
+def test_the_key_is_sent_and_kept_nowhere(
+    place: Place, chat: Chat, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chat.statuses = [401]
+    assert place.ask(count=1) == 2
+    assert place.ask(count=1) == 0
+    assert set(chat.keys) == {f"Bearer {KEY}"}
+    said = capsys.readouterr()
+    assert KEY not in said.err + said.out
+    for path in place.folder.rglob("*"):
+        assert path.is_dir() or KEY not in path.read_text()
+
+
+def test_passing_failures_are_waited_for(place: Place, chat: Chat) -> None:
+    chat.statuses = [429, 503, 500]
+    assert place.ask() == 0
+    assert len(place.lines()) == 3
+
+
+def test_lasting_failure_keeps_what_was_finished(
+    place: Place, chat: Chat, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chat.statuses = [200, *[503] * 40]
+    assert place.ask("--concurrency", "1") == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if "status 503" in line]
+    assert len(lines) == 1 and "finished cells are in the store" in lines[0]
+    chat.statuses = []
+    assert place.ask() == 0
+    assert len(chat.seen) == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+def test_a_refusal_is_one_line(
+    place: Place, chat: Chat, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chat.statuses = [status] * 3
+    assert place.ask("--concurrency", "1") == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if f"status {status}" in line]
+    assert len(lines) == 1 and f"no for {status}" in lines[0]
+
+
+def test_without_the_key_nothing_is_asked(
+    place: Place, chat: Chat, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TEST_KEY")
+    assert place.ask() == 2
+    assert "TEST_KEY is not set" in capsys.readouterr().err
+    assert not chat.keys
+
+
+def test_thinking_is_split_off_and_a_cut_one_is_flagged(place: Place, chat: Chat) -> None:
+    chat.answer = {"content": "<think>a</think> b </think>c"}
+    assert place.ask(count=1, thinking=True) == 0
+    assert (place.lines()[0]["thinking"], place.lines()[0]["text"]) == ("a</think> b ", "c")
+    chat.answer = {"reasoning_content": "why"}
+    assert place.ask(count=1, thinking=True, max_tokens=10) == 0
+    assert (place.lines()[0]["thinking"], place.lines()[0]["text"]) == ("why", "echo q0")
+    chat.answer, chat.finish = {"content": "no end"}, "length"
+    assert place.ask(count=1, thinking=True, max_tokens=11) == 0
+    line = place.lines()[0]
+    assert (line["text"], line["thinking"]) == ("no end", "")
+    assert line["thinking_cut"] and line["finish_reason"] == "length"
+
+
+def test_sampling_is_sent_and_belongs_to_the_key(place: Place, chat: Chat) -> None:
+    sampling = {"temperature": 0.7, "top_p": 0.9, "top_k": 5, "seed": 3}
+    assert place.ask("--limit-field", "max_completion_tokens", count=1, sampling=sampling) == 0
+    assert chat.seen[0] | sampling == chat.seen[0]
+    assert chat.seen[0]["max_completion_tokens"] == 9 and "max_tokens" not in chat.seen[0]
+    key = place.lines()[0]["key"]
+    assert place.ask(count=1, sampling=sampling | {"seed": 4}) == 0
+    assert place.lines()[0]["key"] != key
+
+
+def test_a_plain_prompt_is_refused(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert place.ask(count=1, messages=None, prompt="p") == 2
+    assert "an endpoint takes messages" in capsys.readouterr().err
