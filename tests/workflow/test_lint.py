@@ -29,5 +29,6 @@ def test_snakemake_lint_finds_only_that_fetching_needs_the_host(root: Path, over
         "rule fetch_weights",
         "rule fetch_suite",
         "rule fetch_run",
+        "rule query",
     }
     assert ("rule fetch_weights", missing) in found

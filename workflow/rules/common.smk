@@ -65,8 +65,12 @@ GPU = "--nv" in (DEPLOYMENT.apptainer_args or "").split()
 
 
 def all_cores():
-    """Threads of the jobs that use a whole machine; on a cluster the profile's set-threads says."""
-    return workflow.resource_settings.cores or 8
+    """Threads of the jobs that use a whole machine, shared among its graphics cards.
+
+    On a cluster the profile's set-threads says.
+    """
+    cards = workflow.global_resources.get("gpu", 1) if GPU else 1
+    return max(1, (workflow.resource_settings.cores or 8) // max(1, cards))
 
 
 def memory_mb(weights):

@@ -35,11 +35,16 @@ def generate(
     Completions in the store are not made again. Bytes depend on weights and request alone, not
     on --parallel, --threads, the order of the requests, or what was interrupted.
     """
+    from steerability.cards import claim
     from steerability.console import use_log
-    from steerability.generate.run import Settings, run
 
     if log is not None:
         use_log(log)
+    layers = _count(gpu_layers, "--gpu-layers", least=0)
+    if layers != 0:
+        claim(store / "cards")
+    from steerability.generate.run import Settings, run
+
     if weights_sha256 is not None and not _is_digest(weights_sha256):
         raise UserError("is no SHA-256", where="--weights-sha256", mend="give 64 hex digits")
     run(
@@ -50,7 +55,7 @@ def generate(
             store=store,
             parallel=_count(parallel, "--parallel"),
             threads=threads,
-            gpu_layers=_count(gpu_layers, "--gpu-layers", least=0),
+            gpu_layers=layers,
             weights_sha256=weights_sha256.lower() if weights_sha256 else None,
             facts=facts,
         )

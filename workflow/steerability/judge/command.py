@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from steerability.cards import claim
 from steerability.errors import UserError
 from steerability.jsonl import write_records
 from steerability.judge.registry import Options, make_judge
@@ -42,6 +43,9 @@ def judge(
     An output line, in input order, has ``id, label, reason, probabilities, judge, key``.
     """
     items = read_cells(cells, blind=blind)
+    layers = _layers(gpu_layers)
+    if layers != 0 and judge == "llm" and store is not None:
+        claim(store / "cards")
     chosen = make_judge(
         judge,
         Options(
@@ -49,7 +53,7 @@ def judge(
             weights=weights,
             parallel=parallel,
             threads=threads,
-            gpu_layers=_layers(gpu_layers),
+            gpu_layers=layers,
         ),
     )
     labels = run_judge(chosen, items, name=name, store=Store(store) if store else None, log=log)
