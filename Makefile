@@ -14,7 +14,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # one run at a time in a working tree: a killed run leaves no lock behind
 ONE := flock --nonblock --conflict-exit-code 75 .lock
 
-.PHONY: help setup demo test test-full lint format export replay containers container-cuda verify lock clean
+.PHONY: help setup demo test test-full lint format export replay containers container-cuda verify lock clean bench bench-full bench-extra
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,21 @@ test-full: lint $(EXPORT)/complete ## everything, the slow tests too
 
 lock: ## resolve every requirement anew (needs uv)
 	envs/lock.sh
+
+BENCH := $(if $(wildcard .venv-bench/complete),--transformers .venv-bench/bin/python)
+
+bench: $(VENV)/complete ## the engine beside llama.cpp's server and others, in results/bench
+	PYTHONPATH=workflow $(BIN)/python benchmarks/bench.py $(BENCH)
+
+bench-full: $(VENV)/complete ## the same, and how cost grows with cells, lengths and width
+	PYTHONPATH=workflow $(BIN)/python benchmarks/bench.py --full $(BENCH)
+
+bench-extra: .venv-bench/complete ## let transformers take part in the benchmark (700 MB)
+
+.venv-bench/complete: envs/bench.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install -q --require-hashes --no-deps -r envs/bench.txt
+	@touch $@
 
 clean: ## remove what runs made, except store and weights
 	rm -rf .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis

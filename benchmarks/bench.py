@@ -167,31 +167,33 @@ def decode_alone(bench: Bench) -> None:
     short = [Prompt(p.tokens, 1) for p in bench.decode]
     whole = [Prompt(p.tokens, 1 + DECODE_TOKENS) for p in bench.decode]
     tokens = len(whole) * DECODE_TOKENS
-    rows = [Row(f"decode alone, width {DECODE_WIDTH}", OURS, len(whole), tokens)]
+    case = f"decode alone, width {DECODE_WIDTH}"
     names = {flash: f"llama-batched-bench, flash attention {flash}" for flash in ("off", "on")}
-    rows += [
-        Row(f"decode alone, width {DECODE_WIDTH}", name, len(whole), tokens)
-        for name in names.values()
-    ]
+    rows = [Row(case, name, len(whole), tokens) for name in (OURS, *names.values())]
+
+    def ours() -> tuple[float, float]:
+        first, last = engine.run(short, []), engine.run(whole, [])
+        return last.seconds - first.seconds, last.cpu_seconds - first.cpu_seconds
+
+    def theirs(flash: str) -> tuple[float, float]:
+        return batched_bench(
+            bench.binaries,
+            bench.weights,
+            bench.threads,
+            width=len(whole),
+            prompt=DECODE_PROMPT,
+            tokens=DECODE_TOKENS,
+            flash=flash == "on",
+        )
+
     try:
         engine.run(whole, [])
         for _ in range(bench.repetitions):
-            begun = engine.run(short, []).seconds
-            rows[0].seconds.append(engine.run(whole, []).seconds - begun)
-            for row, flash in zip(rows[1:], names, strict=True):
-                row.seconds.append(
-                    batched_bench(
-                        bench.binaries,
-                        bench.weights,
-                        bench.threads,
-                        width=len(whole),
-                        prompt=DECODE_PROMPT,
-                        tokens=DECODE_TOKENS,
-                        flash=flash == "on",
-                    )
-                )
-            for row in rows:
-                _say(f"decode: {row.contender}: {row.seconds[-1]:.1f} s")
+            measured = [ours(), *map(theirs, names)]
+            for row, (seconds, cpu) in zip(rows, measured, strict=True):
+                row.seconds.append(seconds)
+                row.cpu_seconds.append(cpu)
+                _say(f"{case}: {row.contender}: {seconds:.1f} s")
     finally:
         engine.close()
     bench.add(rows)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -183,14 +184,31 @@ def batched_bench(
     prompt: int,
     tokens: int,
     flash: bool,
-) -> float:
-    """Return the seconds llama-batched-bench takes to decode ``width`` x ``tokens`` tokens."""
+) -> tuple[float, float]:
+    """Let llama-batched-bench decode ``width`` x ``tokens`` tokens.
+
+    Returns:
+        wall seconds of decoding as it measures them, and processor seconds (of a run with so
+        many tokens less those of a run with one).
+    """
     words = [binaries / "llama-batched-bench", "-m", weights, "-t", threads, "-tb", threads]
-    words += ["-npp", prompt, "-ntg", tokens, "-npl", width, "-fa", "on" if flash else "off"]
+    words += ["-npp", prompt, "-npl", width, "-fa", "on" if flash else "off", "-no-kvu"]
     words += ["-c", (prompt + tokens) * width + 256 * width, "--output-format", "jsonl"]
-    words += ["-no-kvu"]
-    found = subprocess.run(
-        list(map(str, words)), capture_output=True, text=True, check=True, env=ENVIRONMENT
-    )
-    line = next(line for line in found.stdout.splitlines() if line.startswith("{"))
-    return float(json.loads(line)["t_tg"])
+
+    def run(count: int) -> tuple[float, float]:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        found = subprocess.run(
+            [*map(str, words), "-ntg", str(count)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=ENVIRONMENT,
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        line = next(line for line in found.stdout.splitlines() if line.startswith("{"))
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return float(json.loads(line)["t_tg"]), used
+
+    first = run(1)
+    whole = run(1 + tokens)
+    return whole[0] - first[0], whole[1] - first[1]

@@ -59,7 +59,9 @@ def transformers(weights: Path, options: dict[str, Any]) -> Run:
     """Hugging Face transformers on the same weights, widened to 32 bits, one by one."""
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     torch.set_num_threads(options.get("threads", 2))
     model = AutoModelForCausalLM.from_pretrained(
         str(weights.parent), gguf_file=weights.name, dtype=torch.float32

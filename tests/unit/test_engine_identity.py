@@ -4,6 +4,9 @@ Compared are digests of every row of logits a request sees, not texts, which agr
 """
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -191,3 +194,60 @@ def _with_flash_off(original):
 def test_every_width_up_to_the_chosen_one_is_on_the_list():
     for width in (1, 2, 8, 16, 64):
         assert sorted(widths_to_check(width)) == list(range(2, width + 1))
+
+
+def test_a_single_row_would_depend_on_the_threads(tmp_path):
+    """Why a lone row gets a junk row: if this fails, the rule can go."""
+    weights = Weights(tiny(tmp_path / "tiny.gguf"))
+    prompt = [int(token) for token in np.arange(8, 308) % 250 + 8]
+
+    def last_row(threads: int, rows: int) -> bytes:
+        context = Context(weights, Layout(width=1, cells=512, threads=threads))
+        context.prompt(0, prompt)
+        batch = context._prompt
+        batch.token[:rows], batch.output[:rows] = 9, [1, 0][:rows]
+        batch.pos[:rows] = [300, 301][:rows]
+        context._run(batch, rows)
+        logits = context._logits(1)[0].tobytes()
+        context.close()
+        return logits
+
+    assert last_row(1, rows=1) != last_row(2, rows=1)
+    assert last_row(1, rows=2) == last_row(2, rows=2)
+    weights.close()
+
+
+@pytest.mark.heavy
+def test_little_time_is_spent_outside_llama_cpp():
+    with Engine(smollm2(), parallel=8) as engine:
+        head = "Answer as a careful assistant would, in plain words. " * 12
+        found = [Job(engine.plain(f"{head}{n}. "), 96, frozenset()) for n in range(8)]
+        list(engine.generate(found))
+        facts = engine.facts()
+    outside = 1 - facts["seconds_in_llama_cpp"] / facts["seconds_generating"]
+    assert facts["tokens_generated"] == 8 * 96
+    assert outside <= 0.05, f"{outside:.1%}"
+
+
+@pytest.mark.heavy
+def test_peak_memory_is_as_stated():
+    code = f"""
+import resource
+from pathlib import Path
+from steerability.engine import Engine, Job
+from steerability.engine.context import cells_for
+from steerability.engine.memory import CONSTANT_BYTES
+with Engine(Path({str(smollm2())!r}), parallel=16) as engine:
+    jobs = [Job(engine.plain(f"say {{n}}"), 1 + 200 * n, frozenset()) for n in range(16)]
+    next(engine.generate(jobs))
+    longest = max(len(job.prompt) + job.max_tokens for job in jobs)
+    cache = engine.load().cell_bytes * 16 * cells_for(longest)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(peak, engine.load().size + cache + CONSTANT_BYTES)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    peak, stated = map(int, found.stdout.split())
+    assert peak <= stated

@@ -41,6 +41,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "agreement",
         "Measure judges against reference labels.",
     ),
+    "flips": (
+        "steerability.flips.command",
+        "flips",
+        "Count outputs and labels that change between two engines.",
+    ),
     "score": ("steerability.score.command", "score", "Write the tidy table cells.csv."),
     "table": ("steerability.analyse.command", "table", "Write Table 1."),
     "statistics": (

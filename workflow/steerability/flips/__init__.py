@@ -1,0 +1,1 @@
+"""How many outputs and labels change between two engines, batch plans or quantisations."""
