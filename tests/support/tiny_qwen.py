@@ -12,6 +12,7 @@ prompt holds. So the texts differ from prompt to prompt, and end after a known n
 """
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,7 @@ WIDTH, LAYERS, HEADS, KV_HEADS, HEAD, FEED, EXPERTS, EXPERTS_USED = 64, 2, 4, 2,
 PHASES = 20
 WORDS_PER_PHASE = 24
 FIRST_ADDED = 151_643
+_SUITE = Path(__file__).resolve().parents[2] / "workflow" / "suites" / "builtin" / "suite.yaml"
 _OBJECTS = ("object_ref_start", "object_ref_end", "box_start", "box_end", "quad_start", "quad_end")
 _VISION = ("vision_start", "vision_end", "vision_pad", "image_pad", "video_pad")
 _FILL = ("fim_prefix", "fim_middle", "fim_suffix", "fim_pad", "repo_name", "file_sep")
@@ -172,17 +174,17 @@ def make(
 
 
 def _plan(words: Vocabulary, stage: Stage, end: str, ends: bool, seed: int) -> list[list[int]]:
-    """Return the tokens of each phase from 1 on; the last phase is the end token."""
+    """Return the tokens of each phase from 1 on, words of the built-in suite, then the end."""
+    known = set(re.findall(r"[a-z]{3,}", _SUITE.read_text(encoding="utf-8")))
     plain = [
         number
         for number, text in enumerate(words.tokens[: len(words.tokens) - len(ADDED)])
-        if text.startswith("Ġ") and text[1:].isascii() and text[1:].isalpha() and len(text) > 3
-    ][:4000]
+        if text.startswith("Ġ") and text[1:] in known
+    ]
     generator = np.random.default_rng(seed)
-    chosen = generator.permutation(plain)[: PHASES * WORDS_PER_PHASE].tolist()
-    phases = [
-        chosen[start : start + WORDS_PER_PHASE] for start in range(0, len(chosen), WORDS_PER_PHASE)
-    ][: PHASES - 1]
+    chosen = generator.permutation(plain).tolist()
+    each = min(WORDS_PER_PHASE, len(chosen) // (PHASES - 1))
+    phases = [chosen[place * each : (place + 1) * each] for place in range(PHASES - 1)]
     middle = {"Base": "<|im_end|>", "Thinking": "</think>", "Instruct": None}[stage]
     if middle is not None and ends:
         phases[8] = [words.id(middle)]

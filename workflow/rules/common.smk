@@ -182,14 +182,11 @@ def endpoint_options(name):
 
 
 def weights_file(name):
-    """Path of weights by digest, or by name until `steerability lock` has met the hub."""
-    entry = WEIGHTS[name]
-    return f"{CONFIG.weights_dir}/{entry.sha256 or name}.gguf"
+    """A link to the weights, which lie beside it under their digest.
 
-
-def weights_name(stem):
-    """The inverse of weights_file: the first name with this digest, or the name itself."""
-    return next(name for name, entry in WEIGHTS.items() if stem in (entry.sha256, name))
+    Snakemake deletes the outputs of a job before it runs it: that must not be gigabytes.
+    """
+    return f"{CONFIG.weights_dir}/{name}.gguf"
 
 
 def judged_models(name):

@@ -10,15 +10,17 @@ localrules:
 
 rule fetch_weights:
     output:
-        f"{CONFIG.weights_dir}/{{stem}}.gguf",
+        f"{CONFIG.weights_dir}/{{weights}}.gguf",
     log:
-        f"{CONFIG.results}/logs/fetch/{{stem}}.log",
+        f"{CONFIG.results}/logs/fetch/{{weights}}.log",
+    wildcard_constraints:
+        weights=one_of(WEIGHTS),
     params:
-        name=lambda wildcards: weights_name(wildcards.stem),
+        sha256=lambda wildcards: WEIGHTS[wildcards.weights].sha256 or "",
         index=HOME / CONFIG.sources.weights,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
-        "python -m steerability --log {log} fetch --weights {params.name} "
+        "python -m steerability --log {log} fetch --weights {wildcards.weights} "
         "--weights-table {params.index} --weights-dir {params.folder}"
 
 

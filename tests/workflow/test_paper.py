@@ -1,0 +1,94 @@
+"""The whole paper run with six tiny models, fetched from a hub on the loopback.
+
+``config.yaml`` as it stands; the overlay lowers the token limits, names the mirror and a weights
+table without digests, and takes a judge that needs no weights.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mirror import MIRROR
+from published_logs import MODELS, write_mirror
+from steerability.fetch.pins import read_pins
+from support.hub import Hub, serve
+from support.paper import Paper, paper, tiny_models
+
+pytestmark = pytest.mark.heavy
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    with serve(Hub()) as hub:
+        yield hub
+
+
+def own_mirror(folder: Path) -> dict[str, str]:
+    table = write_mirror(folder / "mirror", models=MODELS[:1])
+    suffixes = str(folder / "mirror" / "suffixes.csv")
+    return {"mirror": str(folder / "mirror"), "index": str(table), "suffixes": suffixes}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, hub: Hub) -> Paper:
+    folder = tmp_path_factory.mktemp("paper")
+    has_mirror = (MIRROR / "benchmark").is_dir()
+    sources = {"mirror": str(MIRROR)} if has_mirror else own_mirror(folder)
+    return paper(
+        folder,
+        tiny_models(folder, hub).values(),
+        sources,
+        judges=["rules"],
+        primary_judge="rules",
+        analysis={"resamples": 200},
+    )
+
+
+def snakemake(root: Path, place: Paper, hub: Hub) -> str:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile")]
+    command += ["--cores", "2", "--configfile", str(root / "config.yaml"), str(place.overlay)]
+    environment = os.environ | {"HF_ENDPOINT": hub.address, "HF_HOME": str(place.folder / "home")}
+    done = subprocess.run(
+        command,
+        cwd=place.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=1500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.timeout(1500)
+def test_six_models_from_the_hub_to_table_1(root: Path, place: Paper, hub: Hub) -> None:
+    started = time.monotonic()
+    snakemake(root, place, hub)
+    print(f"the paper run took {time.monotonic() - started:.0f} s")
+    table = place.rows("table1.csv")
+    assert [(row["size"], row["stage"]) for row in table] == [
+        (size, stage) for size in ("4B", "30B") for stage in ("Base", "Instruct", "Thinking")
+    ]
+    assert {row[f"{name}_n"] for row in table for name in ("pro", "anti")} == {"71"}
+    cells = place.rows("cells.csv")
+    assert len(cells) == 1278
+    assert {row["finish_reason"] for row in cells} == {"stop"}
+    assert {row["thinking_cut"] for row in cells} == {"false"}
+    # every weight was fetched once, checked, and locked into the table
+    assert len(hub.gets()) == 6
+    for pin in read_pins(place.table).values():
+        assert pin.revision == hub.commit(pin.repository)
+        assert (place.folder / "results" / "weights" / f"{pin.sha256}.gguf").is_file()
+    # the digests that were learned name the weights in the keys already: no cell is made again
+    said = snakemake(root, place, hub)
+    assert len(hub.gets()) == 6
+    made = [line for line in said.splitlines() if line.startswith("generate: ")]
+    assert all("213 found in the store, 0 made" in line for line in made), made
+    # and then nothing is left to do
+    assert "generate: " not in snakemake(root, place, hub)
