@@ -62,6 +62,7 @@ def test_a_file_that_no_stage_made_is_an_error(run: Path) -> None:
         ("index.html", "pages"),
         ("benchmarks/generate/m.tsv", None),
         (".snakemake_timestamp", None),
+        ("figures/.snakemake_timestamp", None),
     ],
 )
 def test_stage_of(name: str, stage: str | None) -> None:

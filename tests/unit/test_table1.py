@@ -52,6 +52,15 @@ def test_the_gap_is_the_difference_of_rounded_rates() -> None:
     assert (row["delta"], row["delta_unrounded"]) == ("67.60", "67.61")
 
 
+def test_a_gap_without_any_scenario_that_differs_still_has_a_width() -> None:
+    none = dict.fromkeys(("pro", "none", "anti"), (0, 0, 71))
+    (row,) = table1(grid_of(cells(published(none)), "rules"), QUICK)
+    assert row["delta"] == "0.00"
+    assert (row["delta_low"], row["delta_high"]) == ("-5.13", "5.13")
+    bounds = (row["delta_newcombe_low"], row["delta_newcombe_high"])
+    assert bounds == (row["delta_low"], row["delta_high"])
+
+
 def test_counting_nonsense_narrows_the_base_gap() -> None:
     counts, _ = PUBLISHED["4B", "Base"]
     (row,) = table1(grid_of(cells(published(counts)), "rules"), QUICK)

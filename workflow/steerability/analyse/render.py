@@ -24,7 +24,8 @@ def caption(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str], remar
         f"pro- and anti-instrumental suffix and with none, labelled by the judge {judge}.{note} "
         f"Δ is pro minus anti convergence in points, the difference of the two rounded rates, "
         f"with a {100 * plan.confidence:g} % bootstrap interval over scenarios paired and "
-        f"stratified by category ({plan.resamples:,} resamples). Further columns, intervals of "
+        f"stratified by category ({plan.resamples:,} resamples; Newcombe's paired interval where "
+        f"all of them give the same gap). Further columns, intervals of "
         f"every rate and both denominators: table1.csv.{f' {remark}' if remark else ''}"
     )
 

@@ -85,6 +85,8 @@ def _row(
         detail |= _bounds("newcombe", paired)
         for prefix, draws in (("", of_valid), ("all_", of_all)):
             low, high = gap_interval(grid, draws, at, (a, b), plan.confidence)
+            if not prefix and low == high and paired is not None:
+                low, high = paired  # every resample gave the same gap: it says nothing of its error
             detail |= {f"{prefix}low": _text(points(low)), f"{prefix}high": _text(points(high))}
         row |= {f"{gap}_{field}": value for field, value in detail.items()}
     return row

@@ -54,7 +54,7 @@ def stage_of(name: str) -> str | None:
         UserError: no stage makes such a file.
     """
     first = name.split("/", 1)[0]
-    if first in _OUTSIDE or first.startswith("."):
+    if first in _OUTSIDE or Path(name).name.startswith("."):
         return None
     for stage, parts in STAGES.items():
         if first in parts:
