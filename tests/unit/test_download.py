@@ -264,14 +264,16 @@ def test_the_verb_says_what_a_mirror_lacks(made, capsys):
     (root / "mirror" / gone.path).unlink()
     assert run([*words, "--all", "--mirror", str(root / "mirror")]) == 0
     said = capsys.readouterr().err
-    assert f"transcripts/{MODELS[1]}/pro_ic: not (wholly) in the mirror, left out" in said
+    assert f"not (wholly) in the mirror, left out: transcripts/{MODELS[1]}/pro_ic\n" in said
     assert run([*words, gone.name, "--mirror", str(root / "mirror")]) == 2
     assert "not in the mirror" in capsys.readouterr().err
 
 
 def test_every_byte_of_every_file_is_watched(made, capsys):
     root, table, words = made
-    for source in read_sources(table).values():
+    lacking, *rest = reversed(read_sources(table).values())
+    (root / "mirror" / lacking.path).unlink()
+    for source in rest:
         path = root / "mirror" / source.path
         good = path.read_bytes()
         place = len(good) // 2

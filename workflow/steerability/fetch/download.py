@@ -146,9 +146,6 @@ def fetch_sources(
                 where=mirror,
                 mend=f"the mirror has their paths as {table.table} lists them",
             )
-        absent = sorted({posixpath.dirname(one.name) for one in wanted if one not in present})
-        for folder in absent:
-            say(f"{folder}: not (wholly) in the mirror, left out")
     fetched: list[bool] = []
 
     def one(source: Source) -> None:
@@ -156,6 +153,8 @@ def fetch_sources(
         fetched.append(obtain_source(source, target, mirror=mirror, base_url=base_url, say=say))
 
     together([partial(one, source) for source in present])
+    if absent := sorted({posixpath.dirname(one.name) for one in wanted if one not in present}):
+        say(f"not (wholly) in the mirror, left out: {', '.join(absent)}")
     say(f"{len(present)} files as pinned in {table.folder}, {sum(fetched)} fetched now")
     return present
 
