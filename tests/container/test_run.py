@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +119,9 @@ def users_line(result: subprocess.CompletedProcess[str]) -> str:
 
 def test_no_apptainer(tmp_path: Path) -> None:
     place = Place(tmp_path / "run").create()
-    line = users_line(place.snakemake("--use-apptainer", PATH=str(Path(sys.executable).parent)))
+    for tool in ("which", "bash", "sh"):
+        (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
+    line = users_line(place.snakemake("--use-apptainer", PATH=str(tmp_path)))
     assert "no Apptainer on this host; install it: containers/install-apptainer.sh" in line
 
 
