@@ -124,7 +124,7 @@ def check_host():
     """Fail now, with one line, for what would fail later; let containers see what they need."""
     # A cluster's jobs bring their own host, where this is read again.
     here = workflow.resource_settings.cores is not None or workflow.remote_exec
-    preflight(images=images(), store=Path(CONFIG.store), gpu=GPU and IN_CONTAINERS and here)
+    preflight(images=images(), store=Path(CONFIG.store), gpu=GPU and here)
     installed = [installed_file(pin) for pin in WEIGHTS.values() if pin.source == "package"]
     words = bind_words(
         Path.cwd(),
