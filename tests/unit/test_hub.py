@@ -136,6 +136,15 @@ def test_a_cut_connection_is_gone_on_with(
     assert hub.sent() < 1.05 * len(BODY)
 
 
+def test_without_a_terminal_lines_say_how_far_it_is(
+    hub: Hub, places: Places, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1 << 16)
+    monkeypatch.setattr(transfer, "_SAY_EVERY", 0.0)
+    fetch(pin(), places, said)
+    assert f"Tiny.Q8_0.gguf: 65,536 of {len(BODY):,} bytes" in said
+
+
 def test_a_killed_fetch_is_gone_on_with(hub: Hub, places: Places, said: list[str]) -> None:
     hub.add(REPOSITORY, {"Tiny.Q8_0.gguf": LARGE})
     write_pins(places.table, [pin(sha256=sha256(LARGE))])

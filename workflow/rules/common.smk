@@ -74,9 +74,12 @@ def all_cores():
 
 
 def memory_mb(weights):
-    """Memory, in MB, of a job that loads weights: their size, its cache beside them, and Python."""
-    size = WEIGHTS[weights].bytes if weights else None
-    return 4000 + round(1.25e-6 * (size or 0))
+    """Memory, in MB, of a job that loads weights: their size, its cache beside them, and Python.
+
+    A size that is not known yet (`steerability lock`) counts as that of the largest pinned model.
+    """
+    size = (WEIGHTS[weights].bytes or 20_000_000_000) if weights else 0
+    return 4000 + round(1.25e-6 * size)
 
 
 def image(name):

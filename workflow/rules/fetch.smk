@@ -19,9 +19,10 @@ rule fetch_weights:
         sha256=lambda wildcards: WEIGHTS[wildcards.weights].sha256 or "",
         index=HOME / CONFIG.sources.weights,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
+        search=repeat("--search", map(shlex.quote, CONFIG.weights_search)),
     shell:
         "python -m steerability --log {log} fetch --weights {wildcards.weights} "
-        "--weights-table {params.index} --weights-dir {params.folder}"
+        "--weights-table {params.index} --weights-dir {params.folder} {params.search}"
 
 
 rule fetch_suite:

@@ -233,6 +233,9 @@ class Config(Section):
     results: str = Field(default="results", description="folder of the runs")
     store: str = Field(default="results/store", description="folder of the objects")
     weights_dir: str = Field(default="results/weights", description="folder of the weights")
+    weights_search: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = Field(
+        default=(), description="folders that may hold weights already; only read"
+    )
     sources: Sources = Sources()
     analysis: Analysis = Field(default=Analysis(), description="intervals, tests and hypotheses")
     catalogue: Catalogue = Catalogue()

@@ -146,7 +146,12 @@ def show(configfiles: list[Path], mirror: Path | None) -> None:
     home = home if (home / "workflow").is_dir() else Path.cwd()
     mirror = mirror or (Path(config.sources.mirror) if config.sources.mirror else None)
     pins = read_pins(home / config.sources.weights)
-    places = Places(Path(config.weights_dir), [], home / config.sources.weights, Path())
+    places = Places(
+        Path(config.weights_dir),
+        [Path(folder) for folder in config.weights_search],
+        home / config.sources.weights,
+        Path(),
+    )
     for line in weight_lines(config, pins, places):
         print(line)
     sources = SourceFolder(home / config.sources.index, Path(config.sources.folder))
