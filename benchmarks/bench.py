@@ -74,22 +74,29 @@ class Bench:
         contenders: Sequence[Contender],
         prompts: Sequence[Prompt],
         references: dict[str, str] | None = None,
+        once: Sequence[str] = (),
+        thinned: Sequence[str] = (),
     ) -> None:
         """Run a case, interleaved, and add a row per contender.
 
         Args:
             case: the case's name.
-            contenders: started contenders; each is warmed up with two requests.
+            contenders: started contenders; each is warmed up with two short requests.
             prompts: the case's requests.
             references: contender -> the contender whose outputs are its width-1 outputs.
+            once: contenders that run in the first repetition only, for their outputs.
+            thinned: slow contenders that get every third request.
         """
-        rows = [Row(case, contender.name, len(prompts)) for contender in contenders]
+        shares = {c.name: prompts[:: 3 if c.name in thinned else 1] for c in contenders}
+        rows = [Row(case, name, len(share)) for name, share in shares.items()]
         outputs: dict[str, tuple[tuple[int, ...], ...]] = {}
         for contender in contenders:
-            contender.run(prompts[:2], self.stop)
+            contender.run([Prompt(prompt.tokens, 4) for prompt in prompts[:2]], self.stop)
         for repetition in range(self.repetitions):
             for contender, row in zip(contenders, rows, strict=True):
-                outcome = contender.run(prompts, self.stop)
+                if repetition and contender.name in once:
+                    continue
+                outcome = contender.run(shares[contender.name], self.stop)
                 row.seconds.append(outcome.seconds)
                 row.cpu_seconds.append(outcome.cpu_seconds)
                 row.generated_tokens = outcome.generated
@@ -136,7 +143,14 @@ def one_intervention(bench: Bench) -> None:
             )
         )
     try:
-        bench.measure("one intervention", contenders, bench.one, references)
+        bench.measure(
+            "one intervention",
+            contenders,
+            bench.one,
+            references,
+            once=[references[OURS]],
+            thinned=["transformers, fp32"],
+        )
     finally:
         _close(contenders)
 
@@ -156,6 +170,7 @@ def three_interventions(bench: Bench) -> None:
             contenders,
             bench.three,
             {OURS: names[1], names[1]: OURS, names[3]: names[4], names[2]: ""},
+            once=[names[1], names[4]],
         )
     finally:
         _close(contenders)
