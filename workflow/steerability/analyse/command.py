@@ -74,5 +74,6 @@ def compare_published(
     gone = absent(compared)
     numbers = sum(one.present for one in compared)
     models = len({one.model for one in compared if one.present})
+    plural = "" if models == 1 else "s"
     note_absent = f"; not in this run: {', '.join(gone)}" if gone else ""
-    say(f"compare-published: {numbers} numbers of {models} models as published{note_absent}")
+    say(f"compare-published: {numbers} numbers of {models} model{plural} as published{note_absent}")
