@@ -105,7 +105,14 @@ def test_further_tables_give_further_figures_and_stale_ones_go(run: Path, tmp_pa
     write_csv(tmp_path / "calibration.csv", list(curve), [curve])
     published = {"model": "a", "delta": "40.00"}
     write_csv(tmp_path / "published.csv", list(published), [published])
-    variant = {"model": "a", "delta": "10.00", "delta_low": "", "delta_high": ""}
+    variant = {
+        "model": "a-q4",
+        "size": "1B",
+        "stage": "chat",
+        "delta": "10.00",
+        "delta_low": "",
+        "delta_high": "",
+    }
     write_csv(tmp_path / "variant.csv", list(variant), [variant])
     words = ["figures", "--cells", str(run / "cells.csv"), "--judge", "rules"]
     words += [

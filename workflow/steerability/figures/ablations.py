@@ -33,7 +33,8 @@ def draw(
     Args:
         rows: of Table 1.
         names: of the models, as the figure writes them.
-        variants: name of another run with a changed protocol to its Table 1 by model.
+        variants: name of another run with a changed protocol to its rows of Table 1, by the
+            model's name or, where a variant names its models otherwise, by ``kind``.
     """
     marks = len(_CHOICES) + 1 + len(variants)
     step = min(_STEP, 0.8 / marks)
@@ -53,7 +54,7 @@ def draw(
             )
         for (marker, colour), tables in zip(_looks(variants), variants.values(), strict=True):
             y += step
-            other = tables.get(str(row["model"]))
+            other = tables.get(str(row["model"])) or tables.get(kind(row))
             if other is not None:
                 _draw(axes, other, ("delta", "delta_low", "delta_high"), y, (marker, colour))
     for *_, marker, colour, label in _CHOICES:
@@ -68,6 +69,11 @@ def draw(
     axes.set_xlabel("Δ, points (95 % CI)")
     figure.legend(loc="outside upper left", ncols=1)
     return figure
+
+
+def kind(row: Row) -> str:
+    """Return what a model is apart from its name: its size and stage."""
+    return f"{row['size']}/{row['stage']}"
 
 
 def _looks(variants: Mapping[str, Mapping[str, Row]]) -> list[tuple[str, str]]:

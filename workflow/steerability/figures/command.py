@@ -116,14 +116,16 @@ def _judges_measured(
 
 
 def _variants(words: Sequence[str]) -> dict[str, dict[str, Row]]:
-    """Table 1 by model of every run with a changed protocol."""
+    """Table 1 of every run with a changed protocol: by model, and by size and stage if unique."""
     variants: dict[str, dict[str, Row]] = {}
     for word in words:
         name, equals, path = word.partition("=")
         if not (name and equals and path):
             raise UserError(f"{word!r} is not NAME=TABLE1.csv", where="--ablation")
-        rows = read_csv(Path(path), ["model", "delta", "delta_low", "delta_high"])
+        rows = read_csv(Path(path), ["model", "size", "stage", "delta", "delta_low", "delta_high"])
+        table: list[Row] = [{k: v or None for k, v in row.items()} for row in rows]
+        kinds = [ablations.kind(row) for row in table]
         variants[name] = {
-            row["model"]: {field: value or None for field, value in row.items()} for row in rows
-        }
+            kind: row for kind, row in zip(kinds, table, strict=True) if kinds.count(kind) == 1
+        } | {str(row["model"]): row for row in table}
     return variants
