@@ -8,7 +8,7 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from steerability import cli
 from steerability.analyse.compare import compare_runs, equivalence_p
-from steerability.analyse.paired import Pairs
+from steerability.analyse.paired import Pairs, newcombe
 from steerability.config.analysis import Analysis
 from steerability.errors import UserError
 from steerability.score.cells import CellRow, write_cells
@@ -17,6 +17,10 @@ from unit.synthetic import cells
 
 QUICK = Analysis(resamples=300, permutations=300)
 RUN = {"pro": "c" * 30 + "n" * 10, "none": "c" * 16 + "n" * 24, "anti": "c" * 2 + "n" * 38}
+
+
+def equivalence(pairs: Pairs, margin: float) -> float:
+    return equivalence_p(lambda level: newcombe(pairs, level), margin)
 
 
 def changed(rows: list[CellRow], intervention: str, count: int) -> list[CellRow]:
@@ -37,6 +41,8 @@ def test_a_rerun_of_the_same_bytes_is_equivalent() -> None:
     assert (result.cells, result.same_text, result.flips, result.left_out) == (120, 120, [], (0, 0))
     assert {row["change"] for row in result.rows} == {"0.00"}
     assert {row["equivalent"] for row in result.rows if row["rate"] != "delta"} == {"yes"}
+    (gap,) = [row for row in result.rows if row["rate"] == "delta"]
+    assert (gap["p"], gap["low"] != "0.00", gap["high"] != "0.00") == ("1", True, True)
 
 
 def test_flips_and_changes_are_counted() -> None:
@@ -73,13 +79,13 @@ def test_equivalence_agrees_with_the_paired_t_test_where_that_works() -> None:
         pairs = Pairs(int((a & b).sum()), int((b & ~a).sum()), int((a & ~b).sum()),
                       int((~a & ~b).sum()))  # fmt: skip
         expected = ttost_paired(b.astype(float), a.astype(float), -0.05, 0.05)[0]
-        assert equivalence_p(pairs, 0.05) == pytest.approx(expected, abs=0.03)
+        assert equivalence(pairs, 0.05) == pytest.approx(expected, abs=0.03)
 
 
 def test_equivalence_without_flips_still_depends_on_n() -> None:
-    assert equivalence_p(Pairs(4, 0, 0, 4), 0.1) > 0.05
-    assert equivalence_p(Pairs(35, 0, 0, 36), 0.1) < 0.05
-    assert equivalence_p(Pairs(0, 40, 0, 0), 0.1) == 1.0
+    assert equivalence(Pairs(4, 0, 0, 4), 0.1) > 0.05
+    assert equivalence(Pairs(35, 0, 0, 36), 0.1) < 0.05
+    assert equivalence(Pairs(0, 40, 0, 0), 0.1) == 1.0
 
 
 def made(folder: Path, rows: list[CellRow]) -> Path:

@@ -100,6 +100,14 @@ def test_no_valid_output_gives_empty_rates_not_zero() -> None:
     assert row["none_n"] == 0 and row["none_nonsensical"] is None
 
 
+def test_a_gap_without_spread_gets_an_interval_with_width() -> None:
+    (row,) = table1(grid_of(cells({"pro": "c" * 20, "anti": "n" * 20}), "rules"), QUICK)
+    assert (row["delta"], row["delta_interval"]) == ("100.00", "newcombe")
+    assert float(str(row["delta_low"])) < 90
+    (row,) = table1(grid_of(cells({"pro": "c" * 15 + "n" * 5, "anti": "n" * 20}), "rules"), QUICK)
+    assert row["delta_interval"] == "bootstrap"
+
+
 def test_cut_off_outputs_are_counted_where_known() -> None:
     (row,) = table1(grid_of(cells({"pro": "cn", "anti": "nn"}), "rules"), QUICK)
     assert row["pro_cut_off"] is None

@@ -53,13 +53,14 @@ def rate_draws(
 
 
 def percentile_interval(draws: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    """Return the percentile interval of bootstrap draws.
+    """Return the percentile interval of bootstrap draws, NaN where no draw differs from another.
 
-    The bounds are order statistics (no interpolation): the ``ceil(B * alpha / 2)``-th smallest
-    and its mirror. Draws that are NaN are left out; with none left both bounds are NaN.
+    Draws without spread say nothing of uncertainty: every scenario had the same outcome. The
+    bounds are order statistics (no interpolation): the ``ceil(B * alpha / 2)``-th smallest and its
+    mirror. Draws that are NaN are left out.
     """
     known = np.sort(draws[~np.isnan(draws)])
-    if not len(known):
+    if not len(known) or known[0] == known[-1]:
         return math.nan, math.nan
     rank = max(1, math.ceil(len(known) * (1 - confidence) / 2 - _SLACK))
     return float(known[rank - 1]), float(known[len(known) - rank])

@@ -92,11 +92,15 @@ def swap_matrix(scenarios: int, permutations: int, seed: int) -> NDArray[np.int6
 def bootstrap_p(draws: NDArray[np.float64], null: float) -> float:
     """Return the two-sided p-value that inverts the percentile interval at a null value.
 
+    Draws without spread cannot reject anything: 1.
+
     Source: Davison and Hinkley (1997), Bootstrap Methods and their Application, section 4.4.
     """
     known = draws[~np.isnan(draws)]
     if not len(known):
         return math.nan
+    if known.min() == known.max():
+        return 1.0
     below = 1 + int((known <= null).sum())
     above = 1 + int((known >= null).sum())
     return min(1.0, 2 * min(below, above) / (1 + len(known)))

@@ -90,7 +90,8 @@ def corrected_markdown(
             key, [str(row["as_judged"] or DASH), str(row["reference_value"] or DASH)]
         )
         value = row["corrected"]
-        line.append(DASH if value is None else f"{value} ({row['low']} to {row['high']})")
+        span = "" if row["low"] is None else f" ({row['low']} to {row['high']})"
+        line.append(DASH if value is None else f"{value}{span}")
     header = ["judge", "model", "quantity", "as judged", "reference"]
     header += [method.replace("_", "-") for method in METHODS]
     marked = {judge: f"{judge}*" if judge in notes else judge for judge, _, _ in body}

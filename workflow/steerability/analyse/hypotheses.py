@@ -212,9 +212,12 @@ def _shift_gap(grid: Grid, plan: Analysis, resampling: Resampling, larger: list[
 
 
 def _words(finding: Finding, plan: Analysis) -> str:
+    span = f"{points(finding.low)} to {points(finding.high)}"
+    if math.isnan(finding.low):
+        span = "not known, every resample agrees"
     numbers = (
         f"{points(finding.estimate)} points ({100 * plan.confidence:g} % interval "
-        f"{points(finding.low)} to {points(finding.high)}, n = {finding.n} scenarios, "
+        f"{span}, n = {finding.n} scenarios, "
         f"adjusted p = {p_text(finding.p_adjusted)})"
     )
     said = _SAID[_kind(finding)][finding.verdict].format(margin=f"{plan.margin:g}")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from steerability.analyse.grid import CONVERGENCE, valid
+from steerability.analyse.grid import ABSENT, CONVERGENCE, valid
 from steerability.analyse.rates import Interval, wilson
 
 
@@ -31,14 +31,15 @@ class Pairs:
         return (self.only_a - self.only_b) / self.n if self.n else math.nan
 
 
-def pair(a: NDArray[np.int8], b: NDArray[np.int8]) -> Pairs:
+def pair(a: NDArray[np.int8], b: NDArray[np.int8], *, over_all: bool = False) -> Pairs:
     """Cross-tabulate convergence over the scenarios that are valid on both sides.
 
     Args:
         a: labels, shape (scenarios,), as ``Grid.labels`` holds them.
         b: labels of the same scenarios.
+        over_all: over all scenarios with an output, invalid ones counted as not converging.
     """
-    usable = valid(a) & valid(b)
+    usable = (a != ABSENT) & (b != ABSENT) if over_all else valid(a) & valid(b)
     in_a, in_b = a[usable] == CONVERGENCE, b[usable] == CONVERGENCE
     return Pairs(
         both=int((in_a & in_b).sum()),

@@ -24,9 +24,9 @@ def caption(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str], remar
         f"pro- and anti-instrumental suffix and with none, labelled by the judge {judge}.{note} "
         f"Δ is pro minus anti convergence in points, the difference of the two rounded rates, "
         f"with a {100 * plan.confidence:g} % bootstrap interval over scenarios paired and "
-        f"stratified by category ({plan.resamples:,} resamples; Newcombe's paired interval where "
-        f"all of them give the same gap). Further columns, intervals of "
-        f"every rate and both denominators: table1.csv.{f' {remark}' if remark else ''}"
+        f"stratified by category ({plan.resamples:,} resamples; Newcombe's interval where all "
+        f"agree). Further columns, intervals of every rate and both denominators: table1.csv."
+        f"{f' {remark}' if remark else ''}"
     )
 
 

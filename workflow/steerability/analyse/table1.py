@@ -1,5 +1,6 @@
 """Table 1: rates of convergence and refusal per model under each intervention, and the gap."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -33,9 +34,10 @@ _DETAIL = (
 # name of a gap -> (condition it starts from, condition it is compared with)
 GAPS = {"delta": ("pro", "anti"), "authorised": ("none", "anti"), "unauthorised": ("pro", "none")}
 _GAP_DETAIL = (
-    *("low", "high", "unrounded", "pairs", "paired", "newcombe_low", "newcombe_high"),
+    *("low", "high", "interval", "unrounded", "pairs", "paired", "newcombe_low", "newcombe_high"),
     *("all", "all_low", "all_high", "worst_low", "worst_high"),
 )
+_METHODS = {False: "bootstrap", True: "newcombe"}
 CONTRACT = (
     *KEYS,
     *(f"{c}_{name}" for c in ("pro", "anti") for name in _RATES),
@@ -56,6 +58,8 @@ def table1(grid: Grid, plan: Analysis) -> list[Row]:
     Rates are percentages of valid outputs (all but nonsensical ones and judge failures),
     nonsensical is a percentage of all outputs; the gap ``delta`` is the difference of the two
     rounded convergence rates, as the paper prints it, ``delta_unrounded`` that of the exact ones.
+    Its interval is the paired bootstrap's, and Newcombe's where every resample agrees, since a
+    width of zero would claim a certainty that is not there; ``delta_interval`` names which.
     """
     weights = scenario_weights(grid, plan.resamples, plan.seed)
     of_valid = rate_draws(grid, weights)
@@ -83,10 +87,16 @@ def _row(
         paired = newcombe(pairs, plan.confidence)
         detail |= {"pairs": pairs.n, "paired": _text(points(pairs.difference))}
         detail |= _bounds("newcombe", paired)
+        everywhere = pair(grid.of(at, a), grid.of(at, b), over_all=True)
+        instead = {"": paired, "all_": newcombe(everywhere, plan.confidence)}
         for prefix, draws in (("", of_valid), ("all_", of_all)):
             low, high = gap_interval(grid, draws, at, (a, b), plan.confidence)
-            if not prefix and low == high and paired is not None:
-                low, high = paired  # every resample gave the same gap: it says nothing of its error
+            known = (detail["all"] if prefix else row[gap]) is not None
+            flat = math.isnan(low) and known
+            if not prefix:
+                detail["interval"] = _METHODS[flat] if known else None
+            if flat and (other := instead[prefix]) is not None:
+                low, high = other
             detail |= {f"{prefix}low": _text(points(low)), f"{prefix}high": _text(points(high))}
         row |= {f"{gap}_{field}": value for field, value in detail.items()}
     return row
@@ -101,7 +111,7 @@ def gap_interval(
 ) -> tuple[float, float]:
     """Return the bootstrap interval of one model's difference between two conditions.
 
-    Both bounds are NaN where one of the conditions is not there.
+    Both bounds are NaN where one of the conditions is not there or no resample differs.
     """
     if not set(conditions) <= set(grid.conditions):
         return float("nan"), float("nan")

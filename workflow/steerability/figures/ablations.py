@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from steerability.analyse.table1 import Row
-from steerability.figures.style import COLUMN, FAINT, INK, mark, number, whiskers
+from steerability.figures.style import COLUMN, FAINT, INK, mark, number, roomy, whiskers
 
 _STEP = 0.17
 # what the gap is computed over: prefix of the columns of Table 1, marker, colour, legend
@@ -66,6 +66,7 @@ def draw(
         axes.axhline(at - 0.5, color=FAINT, linewidth=0.5)
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
+    roomy(axes)
     axes.set_xlabel("Δ, points (95 % CI)")
     figure.legend(loc="outside upper left", ncols=1)
     return figure

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from steerability.analyse.table1 import Row
-from steerability.figures.style import COLUMN, FAINT, INK, mark, number, signed, whiskers
+from steerability.figures.style import COLUMN, FAINT, INK, mark, number, roomy, signed, whiskers
 
 _OURS = "#0072B2"
 _PUBLISHED = "#D55E00"
@@ -42,6 +42,7 @@ def draw(rows: Sequence[Row], names: Sequence[str], published: Mapping[str, floa
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
+    roomy(axes)
     axes.set_xlabel("Δ, points")
     place = axes.get_yaxis_transform()
     axes.text(1.03, -0.55, "Δ (95 % CI)", transform=place, va="bottom", fontsize=7)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from steerability.analyse.table1 import Row
-from steerability.figures.style import COLUMN, FAINT, mark, number, whiskers, wrap
+from steerability.figures.style import COLUMN, FAINT, mark, number, roomy, whiskers, wrap
 
 # Okabe and Ito's palette without the two hues that stand for pro and anti
 _COLOURS = ("#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6E6E6E")
@@ -46,6 +46,7 @@ def draw(
         axes.axhline(at - 0.5, color=FAINT, linewidth=0.5)
     axes.set_yticks(range(len(models)), [names[model] for model in models])
     axes.set_ylim(len(models) - 0.5, -0.5)
+    roomy(axes)
     axes.set_xlabel("Δ, points (95 % CI)")
     figure.legend(loc="outside upper left", ncols=1 if notes else min(3, len(tables)))
     return figure

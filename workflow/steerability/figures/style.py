@@ -139,6 +139,13 @@ def whiskers(
     )
 
 
+def roomy(axes: Axes, least: float = 20.0) -> None:
+    """Widen the x axis to at least so many points, so that a lone value is not blown up."""
+    low, high = axes.get_xlim()
+    short = max(0.0, least - (high - low)) / 2
+    axes.set_xlim(low - short, high + short)
+
+
 def mark(axes: Axes, marker: str, colour: str, label: str, face: str | None = None) -> None:
     """Add a marker to the legend."""
     looks: dict[str, Any] = {"color": colour, "markerfacecolor": face or colour, "markersize": 4}
