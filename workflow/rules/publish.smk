@@ -20,7 +20,7 @@ rule page:
         figures=rules.figures.output,
         code=code("pages"),
     output:
-        f"{RUN}/index.html",
+        reported("index.html", "The page", "Pages"),
     log:
         f"{RUN}/logs/page.log",
     container:
@@ -40,7 +40,7 @@ rule publish:
         tables=TABLES,
         code=code("publish"),
     output:
-        f"{RUN}/manifest.json",
+        reported("manifest.json", "Manifest", "Digests"),
     log:
         f"{RUN}/logs/publish.log",
     container:
