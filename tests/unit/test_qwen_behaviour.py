@@ -64,19 +64,25 @@ def test_thinking_is_split_at_its_end(
     assert not line["thinking_cut"] and line["finish_reason"] == "stop"
 
 
-def test_thinking_that_never_ends_is_all_answer_and_flagged(place: Place) -> None:
+def test_thinking_that_never_ends_is_all_answer_and_flagged(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
     weights = place.make("Thinking", ends=False, merges=2000)
     (line,) = place.generate(weights, {"thinking": True})
     assert (line["finish_reason"], line["completion_tokens"]) == ("length", 32)
     assert line["thinking_cut"] and line["thinking"] == "" and len(line["text"].split()) == 32
+    assert "thoughts cut off (no </think> within the limit): 1" in capsys.readouterr().err
 
 
-def test_a_long_prompt_keeps_its_first_tokens_and_is_flagged(place: Place) -> None:
+def test_a_long_prompt_keeps_its_first_tokens_and_is_flagged(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
     weights = place.make("Instruct", merges=2000)
     long = {"messages": [{"role": "user", "content": "word " * 5000}], "max_prompt_tokens": 4096}
     short = {"messages": [{"role": "user", "content": "word"}], "max_prompt_tokens": 4096}
     cut, whole = place.generate(weights, long, short)
     assert cut["truncated"] and cut["prompt_tokens"] == 4096
+    assert "prompts truncated: 1" in capsys.readouterr().err
     assert not whole["truncated"] and whole["prompt_tokens"] < 20
 
 

@@ -21,6 +21,7 @@ from steerability.canonical import canonical_json, digest
 from steerability.console import Progress
 from steerability.errors import UserError
 from steerability.files import write_atomic
+from steerability.generate.outputs import flags
 from steerability.generate.requests import read_requests
 from steerability.jsonl import write_records
 from steerability.records import FinishReason, Output, Request
@@ -121,9 +122,9 @@ def run(
             values[name] = value
             progress.tick(value["completion_tokens"] or 0)
             progress.advance()
-    lines = (_line(request, names[request.id], values[names[request.id]]) for request in wanted)
+    lines = [_line(request, names[request.id], values[names[request.id]]) for request in wanted]
     write_records(output, lines)
-    progress.close_with(len(wanted), found, len(wanted) - found)
+    progress.close_with(len(wanted), found, len(wanted) - found, flags(lines))
     if facts:
         served = sorted({str((value or {}).get("served_by")) for value in values.values()})
         known = {"endpoint": endpoint.model, "served_by": served, "made": len(missing)}

@@ -1,5 +1,6 @@
 """Generated token ids to output lines: text, thinking and what was cut."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from steerability.engine import Generation
@@ -54,3 +55,13 @@ def split_thinking(tokens: tuple[int, ...], vocabulary: Vocabulary) -> tuple[str
         return vocabulary.detokenize(tokens[:place]), vocabulary.detokenize(tokens[place + 1 :])
     head, found, tail = vocabulary.detokenize(tokens).rpartition(_THINK_END)
     return (head, tail) if found else (None, tail)
+
+
+def flags(lines: Iterable[Output]) -> str:
+    """Return in words how many prompts were truncated and how many thoughts were cut off."""
+    lines = list(lines)
+    truncated = sum(line.truncated for line in lines)
+    cut = sum(line.thinking_cut for line in lines)
+    words = [f"prompts truncated: {truncated:,}"] if truncated else []
+    words += [f"thoughts cut off (no {_THINK_END} within the limit): {cut:,}"] if cut else []
+    return ", ".join(words)

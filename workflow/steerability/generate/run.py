@@ -17,7 +17,7 @@ from steerability.console import Progress
 from steerability.engine import Engine, InputError, engine_identity
 from steerability.errors import UserError
 from steerability.files import write_atomic
-from steerability.generate.outputs import output_line, stored_value
+from steerability.generate.outputs import flags, output_line, stored_value
 from steerability.generate.requests import Prepared, prepare, read_requests
 from steerability.jsonl import write_records
 from steerability.records import Request
@@ -80,11 +80,9 @@ def _run(settings: Settings, requests: Sequence[Request], engine: Engine, starte
     progress = Progress("generate", len(missing))
     with progress:
         values |= _make(missing, engine, store, progress)
-    write_records(
-        settings.output,
-        (output_line(item, values[item.name] or {}, engine.vocabulary) for item in prepared),
-    )
-    progress.close_with(len(prepared), found, len(prepared) - found)
+    lines = [output_line(item, values[item.name] or {}, engine.vocabulary) for item in prepared]
+    write_records(settings.output, lines)
+    progress.close_with(len(prepared), found, len(prepared) - found, flags(lines))
     if settings.facts:
         facts = {
             "engine": engine_identity(),
