@@ -1,13 +1,13 @@
 """Framing outside text for a judge that reads: between marks that the text cannot forge.
 
-A mark carries a code that is the digest of the very text it encloses, so a text that holds its
-own closing mark would have to contain its own SHA-256. Long texts are cut in the middle, and the
-cut is stated where it is.
+The reply's marks carry a code that is the digest of the reply itself: a text that held its own
+closing mark would have to contain its own SHA-256. Long texts are cut in the middle, and the cut
+is stated where it is.
 """
 
 from steerability.canonical import sha256_text
 
-_CODE = 16
+_CODE = 12
 
 
 def shorten(text: str, limit: int) -> tuple[str, int]:
@@ -24,15 +24,17 @@ def shorten(text: str, limit: int) -> tuple[str, int]:
     return f"{text[:head]}\n[… {missing} characters left out …]\n{tail}", missing
 
 
-def frame(name: str, text: str, limit: int) -> str:
+def frame(name: str, text: str, limit: int, seed: str | None = None) -> str:
     """Return a text between its marks.
 
     Args:
         name: what it is, in capitals.
         text: any text; it stays as it is, up to ``limit`` characters.
         limit: see ``shorten``.
+        seed: what the code is the digest of, where texts should share the beginning of their
+            frame; None is the text itself. A code that stands in the text is never used.
     """
-    code = sha256_text(f"{name}\n{text}")[:_CODE]
+    code = sha256_text(f"{name}\n{text if seed is None else seed}")[:_CODE]
     while code in text:
         code = sha256_text(code)[:_CODE]
     shown, _ = shorten(text, limit)

@@ -77,6 +77,9 @@ def load_reading(path: Path, settings: type[SettingsT]) -> tuple[SettingsT, str]
 def shown(item: JudgeInput, limits: Limits, response: int | None = None) -> str:
     """Return the three texts of a cell as a judge is shown them, each in its frame.
 
+    The request's code comes from the background, so that a scenario's interventions share all of
+    a prompt up to the suffix and an engine evaluates it once.
+
     Args:
         item: the cell.
         limits: most characters of each.
@@ -85,7 +88,7 @@ def shown(item: JudgeInput, limits: Limits, response: int | None = None) -> str:
     return "\n\n".join(
         (
             frame("BACKGROUND", item.context, limits.context),
-            frame("REQUEST", item.prompt, limits.prompt),
+            frame("REQUEST", item.prompt, limits.prompt, seed=item.context),
             frame("REPLY", item.response, response or limits.response),
         )
     )
