@@ -36,6 +36,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "query": ("steerability.generate.command", "query", "Ask an endpoint for completions."),
     "assemble": ("steerability.generate.command", "assemble", "Join outputs to their cells."),
     "judge": ("steerability.judge.command", "judge", "Label completions."),
+    "distil": (
+        "steerability.judge.distil_command",
+        "distil",
+        "Train the distilled judge on another judge's labels.",
+    ),
     "agreement": (
         "steerability.judge.agreement_command",
         "agreement",

@@ -48,6 +48,16 @@ class Measured:
     role_marks: Sequence[re.Pattern[str]] = ()
 
     @cached_property
+    def _values(self) -> dict[str, float]:
+        return {}
+
+    def value(self, name: str) -> float:
+        """Return a measure by its name, computed once."""
+        if name not in self._values:
+            self._values[name] = MEASURES[name](self)
+        return self._values[name]
+
+    @cached_property
     def _words(self) -> list[str]:
         return words_of(self.response)
 

@@ -52,6 +52,10 @@ def make_judge(name: str, options: Options) -> Judge:
             threads=options.threads,
             gpu_layers=options.gpu_layers,
         )
+    if name == "distilled":
+        from steerability.judge.distilled import DistilledJudge
+
+        return DistilledJudge.load(options.weights)
     if name == PUBLISHED:
         raise UserError(
             "the published labels come with the transcripts",

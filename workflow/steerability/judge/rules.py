@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from steerability.judge.base import Verdict
-from steerability.judge.measures import MEASURES, Measured
+from steerability.judge.measures import Measured
 from steerability.judge.rubric import ANY_CATEGORY, Group, Rubric, load_rubric
 from steerability.records import JudgeInput
 
@@ -73,12 +73,11 @@ class RulesJudge:
     def decide(self, item: JudgeInput) -> tuple[str, str]:
         """Return the label of a completion and the cue that decided."""
         measured = self.measure(item)
-        if reason := self._nonsense(measured):
+        if reason := self.nonsense(measured):
             return "nonsensical", reason
         matches, negated = self.matches(item)
-        aside = self.rubric.convergence.negated
-        score = sum(match.points for match in matches) + aside.weight * min(negated, aside.cap)
-        if reason := self._refusal(item.response, measured, score):
+        score = self.score(matches, negated)
+        if reason := self.refusal(item.response, measured, score):
             return "safety_refusal", reason
         threshold = self.rubric.convergence.threshold
         if score >= threshold:
@@ -136,15 +135,22 @@ class RulesJudge:
         before = " ".join(clause.split()[-self.rubric.convergence.negation_words :])
         return any(pattern.search(before) for pattern in self._negations)
 
-    def _nonsense(self, measured: Measured) -> str:
+    def score(self, matches: Sequence[Match], negated: int) -> float:
+        """Return the points for convergence."""
+        aside = self.rubric.convergence.negated
+        return sum(match.points for match in matches) + aside.weight * min(negated, aside.cap)
+
+    def nonsense(self, measured: Measured) -> str:
+        """Return the rule by which a response is unusable, or nothing."""
         for rule in self.rubric.nonsense:
-            values = [MEASURES[bound.measure](measured) for bound in rule.all]
+            values = [measured.value(bound.measure) for bound in rule.all]
             if all(bound.holds(value) for bound, value in zip(rule.all, values, strict=True)):
                 pairs = zip(rule.all, values, strict=True)
                 return f"{rule.name}: " + ", ".join(bound.words(value) for bound, value in pairs)
         return ""
 
-    def _refusal(self, response: str, measured: Measured, score: float) -> str:
+    def refusal(self, response: str, measured: Measured, score: float) -> str:
+        """Return the cue by which a response mainly declines, or nothing."""
         rule = self.rubric.refusal
         if measured.words() > rule.most_words or score > rule.most_score:
             return ""

@@ -1,0 +1,107 @@
+"""The ``distilled`` judge: a small linear model trained on another judge's labels."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from steerability.errors import UserError
+from steerability.judge.base import Verdict, rounded, softmax
+from steerability.judge.features import SEMANTICS, Tabular, Text, negated_words
+from steerability.judge.fitting import standardised
+from steerability.judge.rules import RulesJudge
+from steerability.judge.trained import Trained, read_trained
+from steerability.records import LABELS, JudgeInput
+
+_SHOWN = 3
+
+
+class DistilledJudge:
+    """A trained judge.
+
+    Args:
+        digest: of its file.
+        trained: its arrays and facts.
+    """
+
+    name = "distilled"
+
+    def __init__(self, digest: str, trained: Trained) -> None:
+        self.digest = digest
+        self.trained = trained
+        self.tabular = Tabular(RulesJudge(trained.facts.rubric))
+        self.text = Text(trained.facts.bits, frozenset(trained.facts.rubric.common_words))
+
+    @classmethod
+    def load(cls, weights: Path | None) -> "DistilledJudge":
+        """Return the judge of a trained file or of the pointer to it.
+
+        Raises:
+            UserError: no file is named, or it is missing, altered or of another version.
+        """
+        if weights is None:
+            raise UserError(
+                "the distilled judge needs its trained file",
+                where="--weights",
+                mend="name distilled.json, which `steerability distil` writes",
+            )
+        digest, trained = read_trained(weights)
+        judge = cls(digest, trained)
+        if trained.facts.semantics != SEMANTICS or len(judge.tabular.names) != len(trained.mean):
+            raise UserError("was trained by another version", where=weights, mend="train it again")
+        return judge
+
+    @cached_property
+    def definition(self) -> Mapping[str, Any]:
+        """The trained file's digest and the features' version."""
+        return {"judge": self.name, "semantics": SEMANTICS, "weights": self.digest}
+
+    def label(self, inputs: Sequence[JudgeInput]) -> Iterator[Verdict]:
+        """Yield one verdict per input, in order."""
+        for item in inputs:
+            yield self.decide(item)
+
+    def decide(self, item: JudgeInput) -> Verdict:
+        """Return the verdict on one completion, with what spoke for it most."""
+        trained = self.trained
+        table = standardised(
+            np.array(self.tabular.row(item)),
+            trained.mean.astype(np.float64),
+            trained.scale.astype(np.float64),
+        )
+        row = self.text.matrix([item.response])
+        # sums of exact products by fsum: the same on every machine
+        columns = trained.columns.astype(np.float64) * table
+        texts = trained.text[:, row.indices].astype(np.float64) * row.data
+        scores = [
+            math.fsum([float(trained.intercept[at]), *columns[at].tolist(), *texts[at].tolist()])
+            for at in range(len(LABELS))
+        ]
+        chances = softmax([score / trained.facts.temperature for score in scores])
+        order = sorted(range(len(LABELS)), key=lambda at: -chances[at])
+        first, second = order[:2]
+        chance = f"p {chances[first]:.2f}, next {LABELS[second]} {chances[second]:.2f}"
+        evidence = self._evidence(item, row, columns[first] - columns[second], first, second)
+        return Verdict(
+            id=item.id,
+            label=LABELS[first],
+            reason=f"{chance}; {evidence}",
+            probabilities=rounded(LABELS, chances),
+        )
+
+    def _evidence(
+        self, item: JudgeInput, row: csr_matrix, columns: Any, first: int, second: int
+    ) -> str:
+        found = dict(zip(self.tabular.names, columns.tolist(), strict=True))
+        margin = self.trained.text[first] - self.trained.text[second]
+        weight = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
+        seen = list(dict.fromkeys(negated_words(item.response)))
+        for term, bucket in zip(seen, self.text.buckets(seen), strict=True):
+            if bucket in weight:
+                found[f'"{term}"'] = float(margin[bucket]) * weight[bucket]
+        best = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN]
+        return ", ".join(f"{name} {points:+.2f}" for name, points in best)
