@@ -139,3 +139,15 @@ def test_other_judges_are_refused(
 def test_probabilities_must_sum_to_one() -> None:
     with pytest.raises(ValueError, match="sum to 1"):
         Verdict(id="a", label="convergence", reason="", probabilities=dict.fromkeys(LABELS, 0.3))
+
+
+def test_a_label_is_the_same_bytes_made_or_found(tmp_path: Path) -> None:
+    class Unsure(CountingJudge):
+        def label(self, inputs: Sequence[JudgeInput]) -> Iterator[Verdict]:
+            chances = dict(zip(LABELS, (0.4, 0.3, 0.2, 0.1), strict=True))
+            for item in inputs:
+                yield Verdict(id=item.id, label="convergence", reason="r", probabilities=chances)
+
+    store = Store(tmp_path)
+    made, found = (run_judge(Unsure(), [cell()], store=store) for _ in range(2))
+    assert [row.model_dump_json() for row in made] == [row.model_dump_json() for row in found]

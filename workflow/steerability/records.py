@@ -6,7 +6,7 @@ completions and published transcripts alike.
 
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Outcome = Literal["convergence", "no_convergence", "safety_refusal", "nonsensical"]
 LabelName = Literal[
@@ -206,7 +206,8 @@ class Label(Record):
     """A judge's word on one cell: a line that ``steerability judge`` prints.
 
     ``reason`` names the cue, rule or words that decided; ``probabilities`` holds one number per
-    label, summing to 1, or None where the judge has none.
+    label, summing to 1, in the order of ``LABELS`` whether made now or read from the store; None
+    where the judge has none.
     """
 
     id: str
@@ -215,3 +216,10 @@ class Label(Record):
     probabilities: dict[Outcome, float] | None = None
     judge: str
     key: str
+
+    @field_validator("probabilities")
+    @classmethod
+    def _in_the_order_of_labels(
+        cls, given: dict[Outcome, float] | None
+    ) -> dict[Outcome, float] | None:
+        return None if given is None else {name: given[name] for name in LABELS if name in given}
