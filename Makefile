@@ -14,7 +14,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # one run at a time in a working tree: a killed run leaves no lock behind
 ONE := flock --nonblock --conflict-exit-code 75 .lock
 
-.PHONY: help setup demo test test-full lint format export replay containers container-cuda verify lock clean bench bench-full bench-extra
+.PHONY: help setup demo test test-full lint format export replay containers container-cuda verify reference lock clean bench bench-full bench-extra
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ export: $(EXPORT)/complete ## a finished run as Inspect logs and as an RO-Crate 
 	PYTHONPATH=workflow $(EXPORT)/bin/python -m steerability export results/$(RUN) \
 	  --inspect results/$(RUN)/export/inspect --ro-crate results/$(RUN)/export/ro-crate \
 	  --config config.yaml $(addprefix --config ,$(wildcard config/$(RUN).yaml))
+
+reference: $(VENV)/complete ## let a finished run's digests be the expected ones [RUN=demo]
+	$(BIN)/steerability verify results/$(RUN) --record workflow/reference/$(RUN).json
 
 lint: $(VENV)/complete ## linters, formatters, type checker, workflow lint
 	$(BIN)/ruff check .

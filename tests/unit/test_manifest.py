@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import Run
 from steerability.errors import UserError
 from steerability.publish.manifest import build_manifest, differences, digest_of, stage_of
 
@@ -76,3 +77,19 @@ def test_differences_name_the_file(run: Path) -> None:
     (run / "extra.csv").write_text("")
     said = list(differences(files, build_manifest("demo", run).files))
     assert [line.split(" ")[0] for line in said] == ["cells.csv", "extra.csv", "table1.md"]
+
+
+def test_recorded_digests_are_the_expected_ones(
+    run: Path, steerability: Run, tmp_path: Path
+) -> None:
+    expected = tmp_path / "expected.json"
+    assert steerability("publish", run).returncode == 0
+    words = ("verify", run, "--sample", "0")
+    assert steerability(*words, "--record", expected).returncode == 0
+    assert steerability(*words, "--expected", expected).returncode == 0
+    (run / "cells.csv").write_text("other")
+    assert steerability(*words, "--record", expected).returncode == 1
+    assert steerability("publish", run).returncode == 0
+    other = steerability(*words, "--expected", expected)
+    assert other.returncode == 1
+    assert "differs since stage cells" in other.stderr

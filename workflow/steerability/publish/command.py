@@ -10,6 +10,7 @@ from steerability.console import note
 from steerability.files import write_atomic
 from steerability.publish.manifest import (
     MANIFEST,
+    Expected,
     build_manifest,
     differences,
     first_difference,
@@ -48,6 +49,10 @@ def verify(
     weights_dir: Annotated[Path, typer.Option(help="folder of the weights")] = Path(
         "results/weights"
     ),
+    record: Annotated[
+        Path | None,
+        typer.Option(help="write the digests of the run, once all is well, as expected ones"),
+    ] = None,
 ) -> None:
     """Check every digest of a run, and make a random sample of its cells again.
 
@@ -75,6 +80,10 @@ def verify(
             if made
             else "verify: the run generated nothing here, no cell to make again"
         )
+    if record is not None:
+        expected_of = Expected(digest=here.digest, stages=here.stages)
+        write_atomic(record, f"{expected_of.model_dump_json(indent=1)}\n".encode())
+        print(f"verify: digest {here.digest} is expected from now on, {record}")
 
 
 def _report(faults: list[str], summary: str) -> NoReturn:
