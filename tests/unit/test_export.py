@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -52,12 +53,20 @@ def test_what_cannot_be_exported_is_said_in_one_line(
     assert not (crate / "ro-crate-metadata.json").exists()
 
 
-def test_the_crate_holds_the_config_without_folders(folder: Path, root: Path) -> None:
+def test_the_crate_holds_config_and_notes_without_folders(folder: Path, root: Path) -> None:
     crate = folder.parent / "crate"
     words = ["export", str(folder), "--ro-crate", str(crate), "--repository", str(root)]
-    for item in (str(root / "config.yaml"), '{"run": "made", "store": "/somewhere/store"}'):
+    overlay = {
+        "run": "made",
+        "store": "/somewhere/store",
+        "judges": ["doubtful"],
+        "primary_judge": "doubtful",
+        "catalogue": {"judges": {"doubtful": {"kind": "rules", "note": "measures nothing"}}},
+    }
+    for item in (str(root / "config.yaml"), json.dumps(overlay)):
         words += ["--config", item]
     assert call(words) == 0
     text = (crate / "ro-crate-metadata.json").read_text(encoding="utf-8")
     assert '"#setting-max_tokens"' in text or '"#setting-shards"' in text
+    assert "doubtful (measures nothing)" in text
     assert "/somewhere" not in text and str(folder) not in text

@@ -48,7 +48,7 @@ rule compare_published:
         reference=HOME / CONFIG.sources.published,
         code=code("analyse"),
     output:
-        f"{RUN}/comparison.csv",
+        reported("comparison.csv", "Against the published table"),
     log:
         f"{RUN}/logs/compare-published.log",
     container:

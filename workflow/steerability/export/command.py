@@ -8,6 +8,7 @@ import typer
 
 from steerability.analyse.names import NOTE_HELP, parse_notes
 from steerability.config.load import check_config, merge, read_yaml
+from steerability.config.model import Config
 from steerability.errors import UserError
 from steerability.export.run import FinishedRun, read_run
 
@@ -36,6 +37,8 @@ def export(
     if inspect is None and ro_crate is None:
         raise UserError("nothing to export", mend="give --inspect DIR or --ro-crate DIR")
     run = read_run(folder)
+    checked = read_config(run, config) if config else None
+    notes = notes_of(checked) | parse_notes(note or [])
     if inspect is not None:
         try:
             from steerability.export.inspect_log import write_logs
@@ -47,27 +50,47 @@ def export(
                 where="--inspect",
                 mend="use `make export`, or install envs/export.txt",
             ) from error
-        for path in write_logs(run, inspect, parse_notes(note or [])):
+        for path in write_logs(run, inspect, notes):
             print(f"export: {path}")
     if ro_crate is not None:
         from steerability.export.crate import write_crate
 
-        files = write_crate(run, parameters(run, config or []), repository, ro_crate)
+        files = write_crate(run, parameters(run, checked), notes, repository, ro_crate)
         print(f"export: {files} files of the run, {ro_crate / 'ro-crate-metadata.json'}")
 
 
-def parameters(run: FinishedRun, config: list[str]) -> dict[str, Any]:
+def read_config(run: FinishedRun, config: list[str]) -> Config:
+    """Return a run's config.
+
+    Args:
+        run: the finished run.
+        config: paths of YAML files, or JSON objects, merged in order.
+
+    Raises:
+        UserError: the config is wrong, or it is another run's.
+    """
+    merged: dict[str, Any] = {}
+    for item in config:
+        merged = merge(merged, _json(item) if item.startswith("{") else read_yaml(Path(item)))
+    checked = check_config(merged, where="--config")
+    if checked.run != run.manifest.run:
+        raise UserError(f"is of the run {checked.run}, not {run.manifest.run}", where="--config")
+    return checked
+
+
+def notes_of(config: Config | None) -> dict[str, str]:
+    """Return the notes that a config gives judges of its run."""
+    if config is None:
+        return {}
+    judges = {use.judge: config.catalogue.judges[use.judge] for use in config.judges}
+    return {name: judge.note for name, judge in judges.items() if judge.note}
+
+
+def parameters(run: FinishedRun, config: Config | None) -> dict[str, Any]:
     """Return the settings of a run: its config without folders and catalogue.
 
     What the run's files tell (models, judges, suite) goes before what the config says, since a
     run may have been narrowed on the command line.
-
-    Args:
-        run: the finished run.
-        config: paths of YAML files, or JSON objects, merged in order; none is allowed.
-
-    Raises:
-        UserError: the config is wrong, or it is another run's.
     """
     told = {
         "run": run.manifest.run,
@@ -76,15 +99,9 @@ def parameters(run: FinishedRun, config: list[str]) -> dict[str, Any]:
         "judges": run.judges,
         "primary_judge": run.judges[0],
     }
-    if not config:
+    if config is None:
         return told
-    merged: dict[str, Any] = {}
-    for item in config:
-        merged = merge(merged, _json(item) if item.startswith("{") else read_yaml(Path(item)))
-    checked = check_config(merged, where="--config")
-    if checked.run != run.manifest.run:
-        raise UserError(f"is of the run {checked.run}, not {run.manifest.run}", where="--config")
-    values = checked.model_dump(mode="json", exclude=set(_PLACES), exclude_none=True)
+    values = config.model_dump(mode="json", exclude=set(_PLACES), exclude_none=True)
     return dict(sorted({**values, **told}.items()))
 
 

@@ -40,13 +40,18 @@ MEDIA = {
 
 
 def write_crate(
-    run: FinishedRun, parameters: Mapping[str, Any], repository: Path, target: Path
+    run: FinishedRun,
+    parameters: Mapping[str, Any],
+    notes: Mapping[str, str],
+    repository: Path,
+    target: Path,
 ) -> int:
     """Write a crate that holds the run's files and the workflow's.
 
     Args:
         run: the finished run.
         parameters: the config's values by name; anything that is no scalar is kept as JSON text.
+        notes: judge → warning.
         repository: where the Snakefile, LICENSE and CITATION.cff are.
         target: the crate's folder, made anew; it must not exist.
 
@@ -62,7 +67,7 @@ def write_crate(
     crate = ROCrate(gen_preview=False, version="1.1")
     crate.metadata.extra_contexts.append(TERMS)
     crate.name = f"Steerability: the run {run.manifest.run}"
-    crate.description = _description(run)
+    crate.description = _description(run, notes)
     crate.datePublished = run.finished
     authors = [_author(crate, author) for author in citation["authors"]]
     crate.root_dataset["author"] = authors
@@ -95,12 +100,13 @@ def write_crate(
     return len(run.manifest.files)
 
 
-def _description(run: FinishedRun) -> str:
+def _description(run: FinishedRun, notes: Mapping[str, str]) -> str:
+    judges = [f"{name} ({notes[name]})" if name in notes else name for name in run.judges]
     models = ", ".join(name for name, _, _ in run.models)
     return (
         f"How far a short prompt intervention steers language models towards or away from "
         f"instrumental convergence: {models}; {len(run.suite.scenarios)} scenarios of the suite "
-        f"{run.suite.title or run.suite.name}; labels by {', '.join(run.judges)}. Digest of the "
+        f"{run.suite.title or run.suite.name}; labels by {', '.join(judges)}. Digest of the "
         f"run: {run.manifest.digest}."
     )
 
