@@ -12,7 +12,7 @@ MODELS ?=
 RUN ?= demo
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # one run at a time in a working tree: a killed run leaves no lock behind
-ONE := flock --nonblock --conflict-exit-code 75 .lock
+ONE := flock --nonblock .lock true || { echo "another run is under way in this folder; wait for it" >&2; exit 2; }; flock .lock
 
 .PHONY: help setup demo test test-full lint format export replay containers container-cuda verify reference lock clean bench bench-full bench-extra
 
