@@ -39,8 +39,9 @@ class Checkpoint(NamedTuple):
         return Demand(self.file, 2 * self.layers * self.kv_heads * self.width, self.layers + 1)
 
 
-# Sizes: Q8_0 of the 4B shape 4.28 GB, Q4_K_M of the 30B shape 18.6 GB (the hub's file lists);
-# layers and heads: the checkpoints' config.json.
+# Entered by hand and rounded, not read off the files, which no hub was at hand to show: one size
+# for each shape and quantisation, and the layers, heads and widths that Qwen3 4B and 30B-A3B are
+# known to have. `steerability lock` writes the true sizes into config/weights.csv.
 CHECKPOINTS = (
     Checkpoint("4B Base, Q8_0", 4_280_000_000, 36, 8, 256, 1024),
     Checkpoint("4B Instruct, Q8_0", 4_280_000_000, 36, 8, 256, 1024),
