@@ -127,6 +127,9 @@ def test_further_tables_give_further_figures_and_stale_ones_go(run: Path, tmp_pa
     assert cli.run([*words, *further]) == 0
     drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
     assert drawn == {*ALWAYS, *MEASURED}
+    write_csv(tmp_path / "calibration.csv", list(curve), [])  # no judge has probabilities
+    assert cli.run([*words, *further]) == 0
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {*ALWAYS, *MEASURED}
     assert cli.run(words) == 0
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == set(ALWAYS)
     assert cli.run([*words, "--ablation", "nonsense"]) == 2

@@ -389,7 +389,7 @@ def absent_remark():
 
 
 def measured():
-    """The tables of judges' agreement, where a rule of this run makes them."""
+    """agreement.csv and calibration.csv, in this order, where a rule of this run makes them."""
     made = any(rule.name == "agreement" for rule in workflow.rules)
     return list(rules.agreement.output) if made else []
 

@@ -77,10 +77,9 @@ def draw_confusion(rows: Rows) -> Figure:
     lines = -(-len(chosen) // columns)
     figure = Figure(figsize=(PAGE * (columns + 0.35) / 3.35, 0.35 + 2.0 * lines))
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-    for axes in panels.flat:
-        axes.set_visible(False)
-    for axes, row in zip(panels.flat, chosen, strict=False):
-        axes.set_visible(True)
+    for axes in panels.flat[len(chosen) :]:
+        axes.remove()
+    for at, (axes, row) in enumerate(zip(panels.flat, chosen, strict=False)):
         counts = np.array([[int(row[f"count_{a}_as_{b}"]) for b in answers] for a in LABELS])
         whole = np.maximum(counts.sum(axis=1, keepdims=True), 1)
         shares = 100 * counts / whole
@@ -92,7 +91,7 @@ def draw_confusion(rows: Rows) -> Figure:
         short = [name.replace("_", " ").replace("safety ", "") for name in answers]
         axes.set_xticks(range(len(answers)), short, rotation=40, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(LABELS)), short[: len(LABELS)])
-        axes.tick_params(length=0)
+        axes.tick_params(length=0, labelbottom=at + columns >= len(chosen))
         axes.grid(False)
         for spine in axes.spines.values():
             spine.set_visible(False)

@@ -24,7 +24,7 @@ from steerability.figures import (
 )
 from steerability.figures import outcomes as outcome_shares
 from steerability.figures.captions import captions, of_agreement
-from steerability.figures.style import save, style
+from steerability.figures.style import empty, save, style
 from steerability.score.cells import judges_of, read_cells
 from steerability.tables import read_csv
 
@@ -104,13 +104,13 @@ def _judges_measured(
     rows: Sequence[dict[str, str]] = []
     if agreement_table is not None:
         rows = read_csv(agreement_table, ["judge", "evaluation", "condition", "kappa"])
-        if rows:
-            drawn["agreement"] = agreement.draw_kappa(rows)
-            drawn["confusion"] = agreement.draw_confusion(rows)
+        lone = "no judge of this run stands beside a reference"
+        drawn["agreement"] = agreement.draw_kappa(rows) if rows else empty(lone)
+        drawn["confusion"] = agreement.draw_confusion(rows) if rows else empty(lone)
     if calibration is not None:
         curves = read_csv(calibration, ["judge", "evaluation", "label", "n", "probability"])
-        if curves:
-            drawn["calibration"] = agreement.draw_calibration(curves)
+        none = "no judge beside the reference gives probabilities"
+        drawn["calibration"] = agreement.draw_calibration(curves) if curves else empty(none)
     texts |= {name: of_agreement(name, rows) for name in drawn}
     return drawn
 

@@ -139,6 +139,13 @@ def whiskers(
     )
 
 
+def empty(text: str) -> Figure:
+    """Return a figure that says why there is nothing to draw."""
+    figure = Figure(figsize=(COLUMN, 0.8))
+    figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure
+
+
 def roomy(axes: Axes, least: float = 20.0) -> None:
     """Widen the x axis to at least so many points, so that a lone value is not blown up."""
     low, high = axes.get_xlim()
