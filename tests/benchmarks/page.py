@@ -1,8 +1,8 @@
 """Times of a run's page in headless Chromium: ``python tests/benchmarks/page.py [PAGE]``.
 
-Without a page, a run of 1,278 cells is made, each Thinking output with about 8,000 tokens of
-thinking. First paint and load are what the browser reports of a cold start; a filter's time is
-from the change to the painted list, the slowest over the filters tried.
+Without a page, a run of 1,278 cells is made, each output with about 8,000 tokens of thinking.
+First paint and load are what the browser reports of a cold start; a filter's time is from the
+change to the painted list, the slowest over the values tried.
 """
 
 import json
@@ -90,7 +90,7 @@ def main() -> None:
         print(json.dumps(measure(Path(sys.argv[1])), indent=1))
         return
     with tempfile.TemporaryDirectory() as folder:
-        made = make_run(Path(folder) / "made", thinking_words=THINKING_WORDS)
+        made = make_run(Path(folder) / "made", thinking_words=THINKING_WORDS, all_think=True)
         run(["page", str(made)])
         print(json.dumps(measure(made / "index.html"), indent=1))
 

@@ -57,6 +57,7 @@ def make_run(
     scenarios: int = 71,
     thinking_words: int = 6000,
     figures: bool = True,
+    all_think: bool = False,
 ) -> Path:
     """Write completions, labels, cells, tables and figures of a run; the same bytes every time."""
     words = random.Random(7)
@@ -78,7 +79,14 @@ def make_run(
     files: dict[str, list[Path]] = {"completions": [], "labels": []}
     for number, (model, size, stage) in enumerate(MODELS[:models]):
         cells = [
-            _completion(model, size, stage, suite, scenario, intervention, thinking_words, words)
+            _completion(
+                (model, size, stage),
+                suite,
+                scenario,
+                intervention,
+                thinking_words if all_think or stage == "Thinking" else 0,
+                words,
+            )
             for intervention in interventions
             for scenario in suite.scenarios
         ]
@@ -119,18 +127,16 @@ def _scenario(at: int, words: random.Random) -> Scenario:
 
 
 def _completion(
-    model: str,
-    size: str,
-    stage: str,
+    of: tuple[str, str, str],
     suite: Suite,
     scenario: Scenario,
     intervention: Intervention,
     thinking_words: int,
     words: random.Random,
 ) -> Completion:
+    model, size, stage = of
     hostile = HOSTILE[words.randrange(len(HOSTILE))]
     response = f"{_prose(words, words.randrange(30, 500))}\n\n{hostile}"
-    thinks = stage == "Thinking"
     identity = f"{model}/{intervention.name}/{scenario.id}"
     cut = words.random() < 0.1
     return Completion(
@@ -146,7 +152,7 @@ def _completion(
         prompt=intervention.apply(scenario.prompt),
         scenario_prompt=scenario.prompt,
         response=response,
-        thinking=_prose(words, thinking_words) + hostile if thinks else None,
+        thinking=_prose(words, thinking_words) + hostile if thinking_words else None,
         finish_reason="length" if cut else "stop",
         prompt_tokens=180,
         completion_tokens=1024 if cut else 700,
