@@ -331,13 +331,62 @@ def weights_digest(name):
     return f"--weights-sha256 {digest}" if digest else ""
 
 
+def judges_of_kind(kind):
+    return [use.judge for use in CONFIG.judges if judge(use.judge).kind == kind]
+
+
+DISTILS = bool(judges_of_kind("distilled"))
+TRAINING = RUN if TRANSCRIPTS else f"{RUN}/training"
+
+
+def training_runs():
+    """Published model → its runs at hand, for a run that generates and has a trained judge."""
+    if TRANSCRIPTS or not DISTILS:
+        return {}
+    mirror = CONFIG.sources.mirror
+    runs = {}
+    for run in published_runs(SOURCES):
+        if not mirror or (Path(mirror) / SOURCES[run.log].path).is_file():
+            runs.setdefault(run.model, []).append(run)
+    return runs
+
+
+TRAINING_RUNS = training_runs()
+
+
+def training_files(published):
+    return [source_file(f) for run in TRAINING_RUNS[published] for f in (run.log, run.settings)]
+
+
+def training_completions():
+    own = expand(f"{TRAINING}/completions/{{name}}.jsonl", name=TRAINING_RUNS)
+    return completion_files() if TRANSCRIPTS else own
+
+
+def published_label_files():
+    return expand(f"{RUN}/labels/{published_judge()}/{{model}}.jsonl", model=CONFIG.models)
+
+
+def training_labels():
+    own = expand(f"{TRAINING}/labels/published/{{name}}.jsonl", name=TRAINING_RUNS)
+    return published_label_files() if TRANSCRIPTS else own
+
+
+def distilled_files(name):
+    """What a trained judge is: its file, and in a replay its labels on cells it did not see."""
+    if judge(name).kind != "distilled":
+        return []
+    files = [f"{RUN}/distilled/distilled.json", f"{RUN}/distilled/out_of_fold.jsonl"]
+    return files if TRANSCRIPTS else files[:1]
+
+
 def judge_inputs(name):
     """The rubric and the weights of a judge, as far as it has them."""
     entry = judge(name)
     rubric = getattr(entry, "rubric", None)
     weights = getattr(entry, "weights", None)
     files = [str(HOME / rubric)] if rubric else []
-    return files + ([weights_file(weights)] if weights else [])
+    return files + ([weights_file(weights)] if weights else []) + distilled_files(name)
 
 
 def judge_options(name):
@@ -346,6 +395,8 @@ def judge_options(name):
     weights = getattr(entry, "weights", None)
     words = ["--definition", str(HOME / rubric)] if rubric else []
     words += ["--weights", weights_file(weights)] if weights else []
+    for option, path in zip(("--weights", "--held-out"), distilled_files(name)):
+        words += [option, path]
     words += ["--blind"] if getattr(entry, "blind", False) else []
     return " ".join(words)
 

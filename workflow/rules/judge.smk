@@ -29,3 +29,117 @@ rule judge:
         "python -m steerability --log {log} judge --judge {params.kind} "
         "--name {wildcards.judge} {params.options} --cells {input.cells} --output {output} "
         "--store {params.store} --threads {threads} --gpu-layers {params.gpu_layers}"
+
+
+if DISTILS and not TRANSCRIPTS:
+
+    # The published outputs of every model at hand, to learn from; this run's own are judged.
+    rule training_suite:
+        input:
+            sources=[source_file(name) for name in suite_sources()],
+            code=code("suites"),
+        output:
+            f"{TRAINING}/suite.json",
+        log:
+            f"{RUN}/logs/training/suite.log",
+        container:
+            image("analysis")
+        params:
+            sources=read_sources_from(),
+        shell:
+            "python -m steerability --log {log} suite --instrumentaleval published "
+            "{params.sources} --output {output}"
+
+    rule training_cells:
+        input:
+            suite=f"{TRAINING}/suite.json",
+            runs=lambda wildcards: training_files(wildcards.published),
+            suffixes=HOME / CONFIG.sources.suffixes,
+            code=code("transcripts"),
+        output:
+            completions=f"{TRAINING}/completions/{{published}}.jsonl",
+            labels=f"{TRAINING}/labels/published/{{published}}.jsonl",
+        log:
+            f"{RUN}/logs/training/{{published}}.log",
+        wildcard_constraints:
+            published="|".join(map(re.escape, TRAINING_RUNS)) or "none",
+        container:
+            image("analysis")
+        params:
+            interventions=lambda wildcards: repeat(
+                "--intervention",
+                [run.intervention for run in TRAINING_RUNS[wildcards.published]],
+            ),
+            sources=read_sources_from(),
+            pins=lambda wildcards: pins(
+                [
+                    file
+                    for run in TRAINING_RUNS[wildcards.published]
+                    for file in (run.log, run.settings)
+                ]
+            ),
+            store=CONFIG.store,
+        shell:
+            "python -m steerability --log {log} transcribe --model {wildcards.published} "
+            "--published {wildcards.published} --size '' --stage '' {params.interventions} "
+            "--suite {input.suite} {params.sources} --suffixes {input.suffixes} "
+            "--judge published --store {params.store} --output {output.completions} "
+            "--labels {output.labels}"
+
+
+if DISTILS:
+
+    rule distil:
+        input:
+            completions=training_completions(),
+            labels=training_labels(),
+            rubric=HOME / "workflow" / "judges" / "rules.yaml",
+            code=code("judge"),
+        output:
+            pointer=f"{RUN}/distilled/distilled.json",
+            held_out=f"{RUN}/distilled/out_of_fold.jsonl",
+        log:
+            f"{RUN}/logs/distil.log",
+        benchmark:
+            f"{RUN}/benchmarks/distil.tsv"
+        container:
+            image("analysis")
+        params:
+            folder=lambda wildcards, output: os.path.dirname(output.pointer),
+        shell:
+            "python -m steerability --log {log} distil --completions {input.completions} "
+            "--labels {input.labels} --definition {input.rubric} --output-dir {params.folder} "
+            "--out-of-fold {output.held_out}"
+
+
+if TRANSCRIPTS:
+
+    rule agreement:
+        input:
+            completions=completion_files(),
+            reference=published_label_files(),
+            labels=[path for path in label_files() if path not in published_label_files()],
+            held_out=[f"{RUN}/distilled/out_of_fold.jsonl"] if DISTILS else [],
+            code=code("judge"),
+        output:
+            agreement=f"{RUN}/agreement.csv",
+            calibration=f"{RUN}/calibration.csv",
+        log:
+            f"{RUN}/logs/agreement.log",
+        container:
+            image("analysis")
+        params:
+            labels=lambda wildcards, input: repeat("--labels", input.labels),
+            tuned=repeat("--tuned", judges_of_kind("rules")),
+            held_out=lambda wildcards, input: repeat(
+                "--out-of-fold",
+                [f"{name}={input.held_out[0]}" for name in judges_of_kind("distilled")],
+            ),
+            analysis=(
+                f"--seed {CONFIG.analysis.seed} --resamples {CONFIG.analysis.resamples} "
+                f"--confidence {CONFIG.analysis.confidence}"
+            ),
+        shell:
+            "python -m steerability --log {log} agreement --completions {input.completions} "
+            "--reference {input.reference} {params.labels} {params.tuned} {params.held_out} "
+            "{params.analysis} --output {output.agreement} --calibration {output.calibration}"

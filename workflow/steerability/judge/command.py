@@ -27,6 +27,10 @@ def judge(
     weights: Annotated[
         Path | None, typer.Option(help="llm: a GGUF file; distilled: a trained file.")
     ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(help="distilled: labels of its training cells by models without them."),
+    ] = None,
     parallel: Annotated[int, typer.Option(min=1, help="Sequences or requests in flight.")] = 8,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all.")] = None,
     gpu_layers: Annotated[
@@ -51,6 +55,7 @@ def judge(
         Options(
             definition=definition,
             weights=weights,
+            held_out=held_out,
             parallel=parallel,
             threads=threads,
             gpu_layers=layers,

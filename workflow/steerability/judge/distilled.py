@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from steerability.canonical import digest as digest_of
 from steerability.errors import UserError
+from steerability.jsonl import read_records
 from steerability.judge.base import Verdict, rounded, softmax
 from steerability.judge.features import SEMANTICS, Tabular, Text, negated_words
 from steerability.judge.fitting import standardised
+from steerability.judge.pairs import OutOfFold
 from steerability.judge.rules import RulesJudge
 from steerability.judge.trained import Trained, read_trained
 from steerability.records import LABELS, JudgeInput
@@ -26,18 +29,23 @@ class DistilledJudge:
     Args:
         digest: of its file.
         trained: its arrays and facts.
+        held_out: labels of its own training cells, by models that did not see their scenario; a
+            cell among them gets that label and never the one it was trained on.
     """
 
     name = "distilled"
 
-    def __init__(self, digest: str, trained: Trained) -> None:
+    def __init__(
+        self, digest: str, trained: Trained, held_out: Mapping[str, OutOfFold] | None = None
+    ) -> None:
         self.digest = digest
+        self.held_out = held_out or {}
         self.trained = trained
         self.tabular = Tabular(RulesJudge(trained.facts.rubric))
         self.text = Text(trained.facts.bits, frozenset(trained.facts.rubric.common_words))
 
     @classmethod
-    def load(cls, weights: Path | None) -> "DistilledJudge":
+    def load(cls, weights: Path | None, held_out: Path | None = None) -> "DistilledJudge":
         """Return the judge of a trained file or of the pointer to it.
 
         Raises:
@@ -50,7 +58,9 @@ class DistilledJudge:
                 mend="name distilled.json, which `steerability distil` writes",
             )
         digest, trained = read_trained(weights)
-        judge = cls(digest, trained)
+        records = read_records(held_out, OutOfFold) if held_out is not None else ()
+        unseen = {row.id: row for row in records if row.evaluation == "scenario"}
+        judge = cls(digest, trained, unseen)
         if trained.facts.semantics != SEMANTICS or len(judge.tabular.names) != len(trained.mean):
             raise UserError("was trained by another version", where=weights, mend="train it again")
         return judge
@@ -58,12 +68,21 @@ class DistilledJudge:
     @cached_property
     def definition(self) -> Mapping[str, Any]:
         """The trained file's digest and the features' version."""
-        return {"judge": self.name, "semantics": SEMANTICS, "weights": self.digest}
+        whole: dict[str, Any] = {
+            "judge": self.name,
+            "semantics": SEMANTICS,
+            "weights": self.digest,
+        }
+        if self.held_out:
+            rows = [row.model_dump() for _, row in sorted(self.held_out.items())]
+            whole["held_out"] = digest_of(rows)
+        return whole
 
     def label(self, inputs: Sequence[JudgeInput]) -> Iterator[Verdict]:
         """Yield one verdict per input, in order."""
         for item in inputs:
-            yield self.decide(item)
+            unseen = self.held_out.get(item.id)
+            yield self.decide(item) if unseen is None else _unseen(unseen)
 
     def decide(self, item: JudgeInput) -> Verdict:
         """Return the verdict on one completion, with what spoke for it most."""
@@ -105,3 +124,13 @@ class DistilledJudge:
                 found[f'"{term}"'] = float(margin[bucket]) * weight[bucket]
         best = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN]
         return ", ".join(f"{name} {points:+.2f}" for name, points in best)
+
+
+def _unseen(row: OutOfFold) -> Verdict:
+    chance = max(row.probabilities.values())
+    return Verdict(
+        id=row.id,
+        label=row.label,
+        reason=f"p {chance:.2f}, by a model trained without this scenario (fold {row.fold})",
+        probabilities=row.probabilities,
+    )

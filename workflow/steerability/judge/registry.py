@@ -17,6 +17,7 @@ class Options:
     Attributes:
         definition: the judge's definition file; None is the built-in one.
         weights: a GGUF (``llm``) or a trained file (``distilled``).
+        held_out: labels of a trained judge's own training cells, by models that did not see them.
         parallel: requests or sequences in flight; no part of a judge's definition.
         threads: CPU threads; None takes all.
         gpu_layers: layers on an accelerator for ``llm``; None is all where there is one.
@@ -24,6 +25,7 @@ class Options:
 
     definition: Path | None = None
     weights: Path | None = None
+    held_out: Path | None = None
     parallel: int = 8
     threads: int | None = None
     gpu_layers: int | None = 0
@@ -55,7 +57,7 @@ def make_judge(name: str, options: Options) -> Judge:
     if name == "distilled":
         from steerability.judge.distilled import DistilledJudge
 
-        return DistilledJudge.load(options.weights)
+        return DistilledJudge.load(options.weights, options.held_out)
     if name == PUBLISHED:
         raise UserError(
             "the published labels come with the transcripts",
