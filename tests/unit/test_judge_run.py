@@ -19,9 +19,8 @@ from steerability.store import Store
 class CountingJudge:
     name = "counting"
 
-    def __init__(self, *, parameter: int = 1, transient: bool = False) -> None:
+    def __init__(self, *, parameter: int = 1) -> None:
         self.parameter = parameter
-        self.transient = transient
         self.asked: list[str] = []
 
     @property
@@ -31,8 +30,7 @@ class CountingJudge:
     def label(self, inputs: Sequence[JudgeInput]) -> Iterator[Verdict]:
         for item in reversed(inputs):
             self.asked.append(item.id)
-            label = "judge_failed" if self.transient else "convergence"
-            yield Verdict(id=item.id, label=label, reason="r", transient=self.transient)
+            yield Verdict(id=item.id, label="convergence", reason="r")
 
 
 def cell(identity: str = "m/pro/s", **fields: str) -> JudgeInput:
@@ -60,14 +58,6 @@ def test_equal_completions_are_judged_once(tmp_path: Path) -> None:
     assert judge.asked == ["a"]
     assert [label.id for label in labels] == ["a", "b"]
     assert labels[0].key == labels[1].key
-
-
-def test_transient_failures_are_asked_again(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    run_judge(CountingJudge(transient=True), [cell()], store=store)
-    judge = CountingJudge()
-    assert run_judge(judge, [cell()], store=store)[0].label == "convergence"
-    assert judge.asked == ["m/pro/s"]
 
 
 @pytest.mark.parametrize("field", ["category", "context", "prompt", "response"])

@@ -395,6 +395,12 @@ def judge_options(name):
     weights = getattr(entry, "weights", None)
     words = ["--definition", str(HOME / rubric)] if rubric else []
     words += ["--weights", weights_file(weights)] if weights else []
+    if entry.kind == "api":
+        words += ["--url", entry.url, "--model", entry.model, "--parallel", str(entry.concurrency)]
+        words += ["--key-env", entry.key_env] if entry.key_env else []
+        for option in ("prompt_price", "completion_price"):
+            price = getattr(entry, option)
+            words += [f"--{option.replace('_', '-')}", str(price)] if price is not None else []
     for option, path in zip(("--weights", "--held-out"), distilled_files(name)):
         words += [option, path]
     words += ["--blind"] if getattr(entry, "blind", False) else []

@@ -136,8 +136,14 @@ class ApiJudge(JudgeSection):
     key_env: str | None = Field(
         default=None, description="environment variable that holds the key; never stored"
     )
-    rubric: str = "workflow/judges/api-rubric.md"
-    concurrency: int = Field(default=4, ge=1)
+    rubric: str = Field(default="workflow/judges/api-rubric.md", description="the rubric's file")
+    concurrency: int = Field(default=4, ge=1, description="requests under way at once")
+    prompt_price: float | None = Field(
+        default=None, ge=0, description="price of a million prompt tokens, for the printed cost"
+    )
+    completion_price: float | None = Field(
+        default=None, ge=0, description="price of a million completion tokens"
+    )
 
 
 class PublishedJudge(Section):

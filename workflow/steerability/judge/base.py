@@ -20,15 +20,14 @@ class Verdict(Record):
         label: one of the four outcomes, or ``judge_failed``.
         reason: the cue, rule, margin or words that decided.
         probabilities: one number per outcome, summing to 1; None where the judge has none.
-        transient: a failure that may pass (an endpoint that was down); it is shown but not kept
-            in the store, so that the next run asks again.
+        answers: what an endpoint said on the way, kept in the store with the label.
     """
 
     id: str
     label: LabelName
     reason: str
     probabilities: dict[Outcome, float] | None = None
-    transient: bool = False
+    answers: tuple[dict[str, Any], ...] = ()
 
     @model_validator(mode="after")
     def _probabilities_sum_to_one(self) -> "Verdict":

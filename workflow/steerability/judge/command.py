@@ -31,7 +31,18 @@ def judge(
         Path | None,
         typer.Option(help="distilled: labels of its training cells by models without them."),
     ] = None,
-    parallel: Annotated[int, typer.Option(min=1, help="Sequences or requests in flight.")] = 8,
+    url: Annotated[str | None, typer.Option(help="api: base address, up to /v1.")] = None,
+    model: Annotated[str | None, typer.Option(help="api: the pinned model's name.")] = None,
+    key_env: Annotated[
+        str | None, typer.Option(help="api: environment variable that holds the key.")
+    ] = None,
+    prompt_price: Annotated[
+        float | None, typer.Option(min=0, help="api: price of a million prompt tokens.")
+    ] = None,
+    completion_price: Annotated[
+        float | None, typer.Option(min=0, help="api: price of a million completion tokens.")
+    ] = None,
+    parallel: Annotated[int, typer.Option(min=1, help="api: requests under way at once.")] = 4,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all.")] = None,
     gpu_layers: Annotated[
         str, typer.Option(help="llm: layers on an accelerator; auto: all where there is one.")
@@ -56,6 +67,11 @@ def judge(
             definition=definition,
             weights=weights,
             held_out=held_out,
+            url=url,
+            model=model,
+            key_env=key_env,
+            prompt_price=prompt_price,
+            completion_price=completion_price,
             parallel=parallel,
             threads=threads,
             gpu_layers=layers,

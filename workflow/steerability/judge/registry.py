@@ -18,6 +18,11 @@ class Options:
         definition: the judge's definition file; None is the built-in one.
         weights: a GGUF (``llm``) or a trained file (``distilled``).
         held_out: labels of a trained judge's own training cells, by models that did not see them.
+        url: base address of an endpoint (``api``).
+        model: the pinned name of the model there.
+        key_env: environment variable that holds its key.
+        prompt_price: of a million prompt tokens, for the cost that is printed.
+        completion_price: of a million completion tokens.
         parallel: requests or sequences in flight; no part of a judge's definition.
         threads: CPU threads; None takes all.
         gpu_layers: layers on an accelerator for ``llm``; None is all where there is one.
@@ -26,7 +31,12 @@ class Options:
     definition: Path | None = None
     weights: Path | None = None
     held_out: Path | None = None
-    parallel: int = 8
+    url: str | None = None
+    model: str | None = None
+    key_env: str | None = None
+    prompt_price: float | None = None
+    completion_price: float | None = None
+    parallel: int = 4
     threads: int | None = None
     gpu_layers: int | None = 0
 
@@ -58,6 +68,26 @@ def make_judge(name: str, options: Options) -> Judge:
         from steerability.judge.distilled import DistilledJudge
 
         return DistilledJudge.load(options.weights, options.held_out)
+    if name == "api":
+        from steerability.judge.api import ApiJudge, Endpoint
+
+        if options.url is None or options.model is None:
+            raise UserError(
+                "the api judge needs an endpoint and a model",
+                where="--judge api",
+                mend="give --url and --model",
+            )
+        return ApiJudge(
+            Endpoint(
+                url=options.url,
+                model=options.model,
+                key_env=options.key_env,
+                concurrency=options.parallel,
+                prompt_price=options.prompt_price,
+                completion_price=options.completion_price,
+            ),
+            options.definition,
+        )
     if name == PUBLISHED:
         raise UserError(
             "the published labels come with the transcripts",

@@ -13,6 +13,8 @@ from steerability.judge.base import Judge, Verdict, label_key
 from steerability.records import JUDGE_FAILED, JudgeInput, Label
 from steerability.store import Store
 
+_FIELDS = ("label", "reason", "probabilities")
+
 _SHOWN = set(JudgeInput.model_fields)
 
 
@@ -81,25 +83,26 @@ def run_judge(
             wanted[object_name] = place
     made = len(wanted)
     place_of = {cells[place].id: place for place in wanted.values()}
-    transient = 0
     with Progress("judge", made, log=log, unit="") as progress:
         for verdict in judge.label([cells[place] for place in wanted.values()]):
             place = place_of.pop(verdict.id)
             values[names[place]] = _value(verdict)
-            if verdict.transient:
-                transient += 1
-            elif store is not None:
+            if store is not None:
                 store.put(keys[place], values[names[place]])
             progress.advance()
         if place_of:
             raise RuntimeError(f"{judge.name} gave no verdict on {', '.join(sorted(place_of))}")
         labels = [
-            Label(id=cell.id, judge=name or judge.name, key=object_name, **values[object_name])
+            Label(
+                id=cell.id,
+                judge=name or judge.name,
+                key=object_name,
+                **{field: values[object_name][field] for field in _FIELDS},
+            )
             for cell, object_name in zip(cells, names, strict=True)
         ]
         failed = sum(label.label == JUDGE_FAILED for label in labels)
         note = f"{failed} judge_failed" if failed else ""
-        note += f", {transient} of them to be asked again by the next run" if transient else ""
         extra = getattr(judge, "closing_note", "")
         note = ", ".join(part for part in (note, extra) if part)
         progress.close_with(len(cells), len(cells) - made, made, note)
@@ -107,8 +110,7 @@ def run_judge(
 
 
 def _value(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "label": verdict.label,
-        "reason": verdict.reason,
-        "probabilities": verdict.probabilities,
-    }
+    value: dict[str, Any] = {field: getattr(verdict, field) for field in _FIELDS}
+    if verdict.answers:
+        value["answers"] = list(verdict.answers)
+    return value
