@@ -163,6 +163,13 @@ def test_the_file_says_what_the_fit_says(learnt: tuple, folder: Path) -> None:
         assert verdict.reason.startswith(f"p {verdict.probabilities[verdict.label]:.2f}")
 
 
+@pytest.mark.parametrize("response", ["", " \n", "不行。", "🙂", "!!!", "a"])
+def test_a_response_without_words_gets_a_label(folder: Path, response: str) -> None:
+    judge = DistilledJudge.load(only_file(folder))
+    item = JudgeInput(id="x", category="c", context="", prompt="p", response=response)
+    assert judge.decide(item).label in LABELS
+
+
 def test_training_by_the_verb_gives_the_same_bytes(
     tmp_path: Path, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

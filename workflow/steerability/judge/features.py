@@ -99,6 +99,8 @@ class Text:
 
     def buckets(self, names: Sequence[str]) -> list[int]:
         """Return the bucket of each term, to name what decided."""
+        if not names:
+            return []
         hashed = csr_matrix(self._hasher.transform([name] for name in names))
         return [int(bucket) for bucket in hashed.indices]
 
