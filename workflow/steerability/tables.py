@@ -4,11 +4,16 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from steerability.errors import UserError
 from steerability.files import write_atomic
+from steerability.jsonl import explain
 
 Field = str | int | None
+RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Field]]) -> None:
@@ -62,3 +67,36 @@ def read_csv(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
             )
         rows.append(dict(zip(header, fields, strict=True)))
     return rows
+
+
+def read_pinned(path: Path, record: type[RecordT], what: str) -> dict[str, RecordT]:
+    """Return the rows of a table of pins by their column ``name``, in the order of the table.
+
+    Args:
+        path: a UTF-8 file whose header is exactly the record's fields.
+        record: the pydantic model that each row must fit; has a field ``name``.
+        what: what the table is called in messages.
+
+    Raises:
+        UserError: the file is missing, a row is wrong, or a name stands twice; names the line.
+    """
+    columns = tuple(record.model_fields)
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the {what} table cannot be read: {error}", where=path) from error
+    rows = csv.DictReader(io.StringIO(content))
+    if tuple(rows.fieldnames or ()) != columns:
+        raise UserError("the columns are not " + ",".join(columns), where=f"{path} line 1")
+    found: dict[str, RecordT] = {}
+    for row in rows:
+        where = f"{path} line {rows.line_num}"
+        if None in row or None in row.values():
+            raise UserError(f"not {len(columns)} fields", where=where)
+        if row["name"] in found:
+            raise UserError(f"{row['name']} stands twice", where=where)
+        try:
+            found[row["name"]] = record.model_validate(row)
+        except ValidationError as error:
+            raise UserError(explain(error), where=where) from error
+    return found

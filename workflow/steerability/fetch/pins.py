@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from steerability.errors import UserError
 from steerability.files import write_atomic
-from steerability.jsonl import explain
 from steerability.records import HEX_PATTERN, NAME_PATTERN, Record
+from steerability.tables import read_pinned
 
 SourceKind = Literal["hub", "package", "url", "file"]
 
@@ -69,26 +69,7 @@ def read_pins(table: Path) -> dict[str, WeightPin]:
     Raises:
         UserError: the file is missing or a row is wrong; names the line.
     """
-    try:
-        content = table.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the weights table cannot be read: {error}", where=table) from error
-    rows = csv.DictReader(io.StringIO(content))
-    if tuple(rows.fieldnames or ()) != COLUMNS:
-        raise UserError("the columns are not " + ",".join(COLUMNS), where=f"{table} line 1")
-    pins: dict[str, WeightPin] = {}
-    for row in rows:
-        where = f"{table} line {rows.line_num}"
-        if None in row or None in row.values():
-            raise UserError(f"not {len(COLUMNS)} fields", where=where)
-        try:
-            pin = WeightPin.model_validate(row)
-        except ValidationError as error:
-            raise UserError(explain(error), where=where) from error
-        if pin.name in pins:
-            raise UserError(f"{pin.name} stands twice", where=where)
-        pins[pin.name] = pin
-    return pins
+    return read_pinned(table, WeightPin, "weights")
 
 
 def find_pin(table: Path, name: str) -> WeightPin:

@@ -5,18 +5,16 @@ it and is named here by repository, commit, path, size and SHA-256. A file is pu
 ``FOLDER/NAME``, and every reader gets it through ``SourceFolder``, which checks it as it reads.
 """
 
-import csv
 import hashlib
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from steerability.errors import UserError
-from steerability.jsonl import explain
 from steerability.records import HEX_PATTERN, Record
+from steerability.tables import read_pinned
 
 RAW_FILES = "https://raw.githubusercontent.com"
 MAX_BYTES = 64 * 1024 * 1024
@@ -57,9 +55,6 @@ class Source(Record):
         return f"{base.rstrip('/')}/{self.repository}/{self.commit}/{quote(self.path)}"
 
 
-COLUMNS = tuple(Source.model_fields)
-
-
 def read_sources(table: Path) -> dict[str, Source]:
     """Read the sources table.
 
@@ -69,26 +64,7 @@ def read_sources(table: Path) -> dict[str, Source]:
     Raises:
         UserError: the file is missing or a row is wrong; names the line.
     """
-    try:
-        content = table.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the sources table cannot be read: {error}", where=table) from error
-    rows = csv.DictReader(io.StringIO(content))
-    if tuple(rows.fieldnames or ()) != COLUMNS:
-        raise UserError("the columns are not " + ",".join(COLUMNS), where=f"{table} line 1")
-    sources: dict[str, Source] = {}
-    for row in rows:
-        where = f"{table} line {rows.line_num}"
-        if None in row or None in row.values():
-            raise UserError(f"not {len(COLUMNS)} fields", where=where)
-        try:
-            source = Source.model_validate(row)
-        except ValidationError as error:
-            raise UserError(explain(error), where=where) from error
-        if source.name in sources:
-            raise UserError(f"{source.name} stands twice", where=where)
-        sources[source.name] = source
-    return sources
+    return read_pinned(table, Source, "sources")
 
 
 def fault(source: Source, sha256: str, size: int) -> str:
