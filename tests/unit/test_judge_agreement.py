@@ -215,3 +215,24 @@ def test_a_label_without_its_completion_is_refused(
 def test_the_development_half_is_what_the_digest_says() -> None:
     # sha256("a") begins with ca, sha256("c") with 2e, sha256("0") with 5f
     assert is_development("a") and is_development("c") and not is_development("0")
+
+
+def test_cues_come_from_the_development_half_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, labels = [], []
+    for at in range(40):
+        for arm, name in (("pro", C), ("anti", N)):
+            row = completion(f"m/{arm}/s{at}")
+            secret = "open plan" if is_development(f"s{at}") else "hidden half"
+            row["response"] = f"{secret} {'copy everything' if name == C else 'ask people'}"
+            row["completion_sha256"] = sha256_text(str(row["response"]))
+            rows.append(row)
+            labels.append(label(f"m/{arm}/s{at}", name, "published"))
+    words = ["cues", "--completions", write(tmp_path / "c.jsonl", rows)]
+    words += ["--labels", write(tmp_path / "l.jsonl", labels), "--label", C]
+    assert run(words) == 0
+    shown = capsys.readouterr().out
+    assert "hidden" not in shown and "open" in shown
+    assert "copy" in "\n".join(shown.splitlines()[:5])
+    assert run([*words[:-1], "other"]) == 2

@@ -41,6 +41,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "distil",
         "Train the distilled judge on another judge's labels.",
     ),
+    "cues": (
+        "steerability.judge.cues",
+        "cues",
+        "List words that tell labels apart, on the development half.",
+    ),
     "agreement": (
         "steerability.judge.agreement_command",
         "agreement",

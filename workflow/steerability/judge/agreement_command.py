@@ -82,7 +82,7 @@ def agreement(
                 note(
                     f"agreement: {judge} ({evaluation}) n {figures['n']}, accuracy "
                     f"{figures['accuracy']}, kappa {figures['kappa']} "
-                    f"[{figures['kappa_low']}, {figures['kappa_high']}], AC1 {figures['ac1']}, "
+                    f"({figures['kappa_low']} to {figures['kappa_high']}), AC1 {figures['ac1']}, "
                     f"alpha {figures['alpha']}, ECE {figures['ece'] or 'none'}"
                 )
         curves += [who | row for row in calibration_rows(pairs)]
