@@ -7,6 +7,7 @@ import pytest
 
 from steerability.engine import Engine, Job, PromptError, Sampling, WeightsError, generation_key
 from steerability.engine.context import CHUNK, borders
+from steerability.engine.engine import balanced
 from steerability.engine.prefixes import shared_border
 from support.models import tiny
 
@@ -101,6 +102,11 @@ def test_borders_depend_on_the_length_alone():
     assert borders(CHUNK + 1) == [CHUNK + 1]
     assert borders(CHUNK + 2) == [CHUNK, CHUNK + 2]
     assert borders(2 * CHUNK + 1) == [CHUNK, 2 * CHUNK + 1]
+
+
+@pytest.mark.parametrize(("jobs", "width"), [(1, 1), (16, 16), (17, 9), (24, 12), (72, 15)])
+def test_rounds_are_balanced(jobs, width):
+    assert balanced(jobs, 16) == width
 
 
 def test_shared_border_lies_on_both_grids():

@@ -100,7 +100,7 @@ def reference(path: Path) -> dict[int, list[str]]:
 )
 @given(
     chosen=st.lists(st.integers(0, COUNT - 1), unique=True, min_size=2, max_size=COUNT),
-    width=st.integers(1, 16),
+    width=st.integers(1, 24),
     threads=st.sampled_from((1, 2)),
     share=st.booleans(),
     stop_after=st.one_of(st.none(), st.integers(1, COUNT)),
@@ -121,14 +121,14 @@ def test_logits_are_those_of_the_request_alone(weights, chosen, width, threads, 
 def test_the_real_model_s_rows_are_equal_at_every_width(kind, tmp_path):
     path = smollm2() if kind == "Q4_1" else requantize(smollm2(), tmp_path / "w.gguf", kind)
     weights = Weights(path)
-    context = Context(weights, Layout(width=16, cells=512, threads=2))
+    context = Context(weights, Layout(width=24, cells=512, threads=2))
     try:
         found = self_check(context, budget=60)
     finally:
         context.close()
         weights.close()
     assert found.probe_tokens > 256
-    assert (found.differs, found.checked) == ((), tuple(range(2, 17)))
+    assert (found.differs, found.checked) == ((), tuple(range(2, 25)))
 
 
 def test_prefix_copies_change_no_bit(tmp_path):
