@@ -34,6 +34,10 @@ def counts(published: str, condition: str) -> dict[str, int]:
     }
 
 
+def rate(number: dict[str, int]) -> float:
+    return round(100 * number["converged"] / number["valid"], 2)
+
+
 class Workplace:
     """A copy of the repository's workflow with a mirror of our own beside it."""
 
@@ -55,10 +59,13 @@ class Workplace:
         with published.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             columns = [f"{c}_{name}" for c in MODES for name in COUNTED]
-            writer.writerow(["model", "size", "stage", *columns])
+            further = ["pro_convergence", "anti_convergence", "delta"]
+            writer.writerow(["model", "size", "stage", *columns, *further])
             for model in MODELS:
                 numbers = [counts(model, c)[name] for c in MODES for name in COUNTED]
-                writer.writerow([catalogue_name(model), "", "", *numbers])
+                pro, anti = (rate(counts(model, c)) for c in ("pro", "anti"))
+                rates = [f"{pro:.2f}", f"{anti:.2f}", f"{pro - anti:.2f}"]
+                writer.writerow([catalogue_name(model), "", "", *numbers, *rates])
         self.sources = {
             "index": str(table.relative_to(self.folder)),
             "suffixes": "mirror/suffixes.csv",
@@ -130,8 +137,8 @@ def test_all_six_models_from_a_mirror_that_grows(workplace: Workplace) -> None:
                 assert table[catalogue_name(model)][f"{condition}_{name}"] == str(number)
     with (workplace.folder / TABLE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 6 * 12
-    assert {row["difference"] for row in rows} == {"0"}
+    assert len(rows) == 6 * (12 + 3)
+    assert {row["difference"] for row in rows} == {"0", "0.00"}
     caption = (workplace.folder / "results/replay/table1.md").read_text(encoding="utf-8")
     assert "Not in the mirror" not in caption
     manifest = json.loads((workplace.folder / "results/replay/manifest.json").read_text())
