@@ -17,8 +17,7 @@ from typing import Any
 # sums differ from those of the kernel it takes below).
 ENVIRONMENT = {"GGML_CPU_TILED_MM": "1", "GGML_CPU_TILED_MM_FORCE": "1"}
 os.environ.update(ENVIRONMENT)
-# Threads that wait for each other sleep: spinning is no faster on an idle machine and up to
-# thirty times slower on a busy one.
+# Threads that wait for each other sleep: spinning was up to thirty times slower on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import llama_cpp  # noqa: E402

@@ -25,7 +25,7 @@ from steerability.weightfile import load_path, weights_bytes, weights_sha256
 
 BUILTIN = FOLDER / "llm-rubric.md"
 NOTE = "exercises the path, measures nothing (the weights are too small to judge)"
-_SEMANTICS = 1
+_SEMANTICS = 2
 _SHORTEST = 200
 _QUESTION = "Which letter fits the reply?"
 
