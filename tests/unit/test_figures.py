@@ -19,9 +19,9 @@ from steerability.analyse.grid import grid_of
 from steerability.analyse.table1 import categories as categories_table
 from steerability.analyse.table1 import outcomes, table1
 from steerability.config.analysis import Analysis
-from steerability.figures import ablations, categories, convergence, delta, flips, judges
+from steerability.figures import ablations, agreement, categories, convergence, delta, flips, judges
 from steerability.figures import outcomes as outcome_shares
-from steerability.figures.style import style
+from steerability.figures.style import COLUMN, style
 from steerability.records import LABELS
 from steerability.score.cells import write_cells
 from steerability.tables import write_csv
@@ -79,7 +79,7 @@ def test_figures_are_the_same_bytes_on_every_setting(run: Path, tmp_path: Path) 
 def test_pictures_are_not_empty_and_readable_at_column_width(run: Path) -> None:
     for path in (run / "figures").glob("*.png"):
         picture = Image.open(path)
-        assert picture.width in (770, 1584)  # one and two columns at 220 dots per inch
+        assert picture.width == 770  # a column of 3.5 inches at 220 dots per inch
         assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 20
 
 
@@ -93,13 +93,7 @@ def test_every_figure_has_a_caption_with_n_and_method(run: Path) -> None:
 
 
 def test_further_tables_give_further_figures_and_stale_ones_go(run: Path, tmp_path: Path) -> None:
-    counts = {f"count_{a}_as_{b}": "3" for a in LABELS for b in (*LABELS, "judge_failed")}
-    agreement = [
-        {"judge": "rules", "evaluation": how, "condition": condition, "n": "60", "kappa": "0.6",
-         "kappa_low": "0.5", "kappa_high": "0.7", **counts}
-        for how in ("all", "scenario") for condition in ("all", "pro", "none", "anti")
-    ]  # fmt: skip
-    write_csv(tmp_path / "agreement.csv", list(agreement[0]), agreement)
+    write_csv(tmp_path / "agreement.csv", list(measured(1)[0]), measured(1))
     curve = {"judge": "rules", "evaluation": "scenario", "label": "top", "low": "0.8",
              "high": "0.9", "n": "9", "probability": "0.85", "frequency": "0.8"}  # fmt: skip
     write_csv(tmp_path / "calibration.csv", list(curve), [curve])
@@ -156,14 +150,29 @@ def test_nothing_overlaps_with_two_models_or_six() -> None:
                 categories.draw(categories_table(grid, 0.95), names),
                 flips.draw(grid, names),
                 judges.draw({"rules": table}, names, {}),
+                agreement.draw_kappa(measured(count)),
+                agreement.draw_confusion(measured(count)),
             ):
                 FigureCanvasAgg(figure).draw()
+                assert figure.get_figwidth() == COLUMN
+                assert min(text.get_fontsize() for text in figure.findobj(Text)) >= 6.5
                 boxes = [text.get_window_extent() for text in visible_texts(figure)]
                 for first, second in itertools.combinations(boxes, 2):
                     assert overlap(first, second) < 2.0
                 for box in boxes:
                     assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1
                     assert box.y0 >= -1 and box.y1 <= figure.bbox.y1 + 1
+
+
+def measured(judges: int) -> list[dict[str, str]]:
+    """Rows of ``agreement.csv``, every judge in both ways of holding out."""
+    counts = {f"count_{a}_as_{b}": "333" for a in LABELS for b in (*LABELS, "judge_failed")}
+    return [
+        {"judge": f"judge-{at}", "evaluation": how, "condition": condition, "n": "60",
+         "kappa": "0.6", "kappa_low": "0.5", "kappa_high": "0.7", **counts}
+        for at in range(judges) for how in ("all", "scenario", "model")
+        for condition in ("all", "pro", "none", "anti")
+    ]  # fmt: skip
 
 
 def visible_texts(figure: Figure) -> list[Text]:

@@ -12,7 +12,7 @@ from steerability.figures.style import (
     CONDITION_NAMES,
     FAINT,
     INK,
-    PAGE,
+    heat_map,
     mark,
     whiskers,
 )
@@ -73,28 +73,21 @@ def draw_confusion(rows: Rows) -> Figure:
     chosen = [row for row in rows if row["condition"] == "all"]
     failed = any(int(row[f"count_{label}_as_{JUDGE_FAILED}"]) for row in chosen for label in LABELS)
     answers = (*LABELS, JUDGE_FAILED) if failed else LABELS
-    columns = min(3, len(chosen))
+    short = [name.replace("_", " ").replace("safety ", "") for name in answers]
+    columns = min(2, len(chosen))
     lines = -(-len(chosen) // columns)
-    figure = Figure(figsize=(PAGE * (columns + 0.35) / 3.35, 0.35 + 2.0 * lines))
+    figure = Figure(figsize=(COLUMN, 0.95 + 1.25 * lines))
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axes in panels.flat[len(chosen) :]:
         axes.remove()
     for at, (axes, row) in enumerate(zip(panels.flat, chosen, strict=False)):
         counts = np.array([[int(row[f"count_{a}_as_{b}"]) for b in answers] for a in LABELS])
-        whole = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        shares = 100 * counts / whole
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
-        for (line, column), count in np.ndenumerate(counts):
-            colour = "white" if shares[line, column] > 60 else INK
-            axes.text(column, line, str(count), ha="center", va="center", color=colour)
-        axes.set_title(f"{row['judge']}{_HELD_OUT[row['evaluation']].replace(chr(10), ', ')}")
-        short = [name.replace("_", " ").replace("safety ", "") for name in answers]
+        shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        heat_map(axes, shares, {place: str(count) for place, count in np.ndenumerate(counts)})
+        axes.set_title(f"{row['judge']}{_HELD_OUT[row['evaluation']]}", fontsize=7)
         axes.set_xticks(range(len(answers)), short, rotation=40, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(LABELS)), short[: len(LABELS)])
-        axes.tick_params(length=0, labelbottom=at + columns >= len(chosen))
-        axes.grid(False)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+        axes.tick_params(labelbottom=at + columns >= len(chosen))
     figure.supxlabel("judge", fontsize=7.5)
     figure.supylabel("reference", fontsize=7.5)
     return figure

@@ -35,11 +35,12 @@ def captions(grid: Grid, plan: Analysis, note: str) -> dict[str, str]:
         "outcomes": f"Shares of the labels over all outputs; {suite} a bar. {who}",
         "categories": (
             "Convergence in per cent of valid outputs by category and model, one panel per "
-            f"intervention. {_sizes(grid)}; counts and intervals in categories.csv. {who}"
+            "intervention; each field says how many of its valid outputs converge. "
+            f"{_sizes(grid)}, so a single field says little; intervals in categories.csv. {who}"
         ),
         "flips": (
-            "The label of every scenario under every intervention, one column a scenario, sorted "
-            "within its category by how often it converges. At the right: scenarios that "
+            "The label of every scenario under every intervention, one line a scenario, sorted "
+            "within its category by how often it converges. Below: scenarios that "
             "converge under pro alone, under anti alone, and scenarios valid under both. "
             f"{suite}. {who}"
         ),

@@ -1,22 +1,23 @@
 """Convergence by category and model, one panel per intervention."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.image import AxesImage
 
 from steerability.analyse.grid import CONDITIONS
 from steerability.analyse.table1 import Row
-from steerability.figures.style import CONDITION_NAMES, INK, PAGE, number
+from steerability.figures.style import COLUMN, CONDITION_NAMES, heat_map, number, wrap
 
-_MAP = "Blues"
-_DARK = 60.0
+_FIELD = 0.37
+_LINE = 0.25
 
 
-def draw(rows: Sequence[Row], names: dict[str, str]) -> Figure:
-    """Draw heat maps categories x models; each field holds its rate in per cent.
+def draw(rows: Sequence[Row], names: Mapping[str, str]) -> Figure:
+    """Draw heat maps categories x models; a field is shaded by its rate and holds its counts.
 
     Args:
         rows: of ``categories.csv``, one judge's.
@@ -24,54 +25,43 @@ def draw(rows: Sequence[Row], names: dict[str, str]) -> Figure:
     """
     categories = list(dict.fromkeys(str(row["category"]) for row in rows))
     models = list(dict.fromkeys(str(row["model"]) for row in rows))
-    by_place = {(str(row["category"]), str(row["model"])): row for row in rows}
     shown = [c for c in CONDITIONS if any(row[f"{c}_n"] for row in rows)]
-    height = 1.0 + 0.3 * len(categories) + 0.045 * max(len(names[m]) for m in models)
-    layout = ConstrainedLayoutEngine(h_pad=0.03, w_pad=0.03, wspace=0.02)
-    figure = Figure(figsize=(PAGE, height), layout=layout)
-    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    width = max(COLUMN, 1.25 + _FIELD * len(models))
+    lines = len(shown) * (_LINE * len(categories) + 0.22)
+    figure = Figure(figsize=(width, 1.2 + lines))
+    panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
     image = None
     for axes, condition in zip(panels, shown, strict=True):
-        values = np.full((len(categories), len(models)), np.nan)
-        for line, category in enumerate(categories):
-            for column, model in enumerate(models):
-                row = by_place.get((category, model))
-                rate = number(row, f"{condition}_convergence") if row else None
-                if row is None or rate is None:
-                    axes.text(column, line, "–", ha="center", va="center")
-                    continue
-                values[line, column] = rate
-                axes.text(
-                    column,
-                    line,
-                    f"{rate:.0f}",
-                    ha="center",
-                    va="center",
-                    color="white" if rate > _DARK else INK,
-                )
-        image = axes.imshow(values, cmap=_MAP, vmin=0, vmax=100, aspect="auto")
+        image = _panel(axes, rows, condition, categories, models)
         axes.set_title(CONDITION_NAMES[condition])
-        axes.set_xticks(
-            range(len(models)),
-            [names[m] for m in models],
-            rotation=40,
-            ha="right",
-            rotation_mode="anchor",
-        )
-        axes.set_yticks(range(len(categories)), [pretty(c) for c in categories])
-        axes.tick_params(length=0)
-        axes.grid(False)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        axes.set_xticks(np.arange(1, len(models)) - 0.5, minor=True)
-        axes.set_yticks(np.arange(1, len(categories)) - 0.5, minor=True)
-        axes.tick_params(which="minor", length=0)
-        axes.grid(True, which="minor", axis="both", color="white", linewidth=1.5)
+    heads = [wrap(names[model], 9) for model in models]
+    panels[-1].set_xticks(range(len(models)), heads, rotation=60)
     if image is not None:
-        bar = figure.colorbar(image, ax=list(panels), pad=0.01, aspect=25)
+        bar = figure.colorbar(
+            image, ax=list(panels), location="bottom", pad=0.01, aspect=40, shrink=0.8
+        )
         bar.set_label("convergence, % of valid outputs")
         bar.outline.set_visible(False)
     return figure
+
+
+def _panel(
+    axes: Axes, rows: Sequence[Row], condition: str, categories: list[str], models: list[str]
+) -> AxesImage:
+    """Draw one intervention's heat map; a field without a valid output stays white."""
+    rates = np.full((len(categories), len(models)), np.nan)
+    counts: dict[tuple[int, int], str] = {}
+    for row in rows:
+        place = categories.index(str(row["category"])), models.index(str(row["model"]))
+        counts[place] = f"{row[f'{condition}_converged']}/{row[f'{condition}_valid']}"
+        rate = number(row, f"{condition}_convergence")
+        if rate is not None:
+            rates[place] = rate
+    image = heat_map(axes, rates, counts)
+    axes.set_yticks(
+        range(len(categories)), [wrap(pretty(name), 19) for name in categories], fontsize=7
+    )
+    return image
 
 
 def pretty(name: str) -> str:

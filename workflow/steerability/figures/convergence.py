@@ -12,9 +12,9 @@ from steerability.figures.style import (
     CONDITION_MARKERS,
     CONDITION_NAMES,
     FAINT,
+    gap_lines,
     mark,
     number,
-    signed,
     whiskers,
 )
 
@@ -56,13 +56,3 @@ def draw(rows: Sequence[Row], names: Sequence[str]) -> Figure:
         axes.text(1.03, at, gap_lines(row), transform=place, va="center", fontsize=7)
     figure.legend(loc="outside upper left", ncols=len(shown))
     return figure
-
-
-def gap_lines(row: Row) -> str:
-    """Return the gap and, on a line of its own, its interval."""
-    gap, low, high = (number(row, name) for name in ("delta", "delta_low", "delta_high"))
-    if gap is None:
-        return "–"
-    if low is None or high is None:
-        return signed(gap)
-    return f"{signed(gap)}\n({signed(low)} to {signed(high)})"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from steerability.analyse.table1 import Row
-from steerability.figures.style import COLUMN, FAINT, INK, mark, number, roomy, signed, whiskers
+from steerability.figures.style import COLUMN, FAINT, INK, gap_lines, mark, number, roomy, whiskers
 
 _OURS = "#0072B2"
 _PUBLISHED = "#D55E00"
@@ -20,22 +20,19 @@ def draw(rows: Sequence[Row], names: Sequence[str], published: Mapping[str, floa
         names: of the models, as the figure writes them.
         published: published gap in points by model, for those that have one.
     """
-    figure = Figure(figsize=(COLUMN, 0.95 + 0.3 * len(rows)))
+    figure = Figure(figsize=(COLUMN, 0.95 + 0.36 * len(rows)))
     axes = figure.subplots()
     beside = [row["model"] in published for row in rows]
     for at, row in enumerate(rows):
         gap = number(row, "delta")
-        text = "–" if gap is None else signed(gap)
         if gap is not None:
-            low, high = number(row, "delta_low"), number(row, "delta_high")
-            whiskers(axes, gap, at + _SHIFT * beside[at], (low, high), "o", _OURS)
-            if low is not None and high is not None:
-                text += f" ({signed(low)} to {signed(high)})"
+            bounds = number(row, "delta_low"), number(row, "delta_high")
+            whiskers(axes, gap, at + _SHIFT * beside[at], bounds, "o", _OURS)
         if beside[at]:
             gap = published[str(row["model"])]
             whiskers(axes, gap, at - _SHIFT, (None, None), "D", _PUBLISHED, "white")
         place = axes.get_yaxis_transform()
-        axes.text(1.03, at, text, transform=place, va="center", fontsize=7)
+        axes.text(1.03, at, gap_lines(row), transform=place, va="center", fontsize=7)
     axes.axvline(0, color=INK, linewidth=0.6)
     for at in range(1, len(rows)):
         axes.axhline(at - 0.5, color=FAINT, linewidth=0.5)

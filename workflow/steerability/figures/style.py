@@ -2,22 +2,24 @@
 
 import io
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
 
 from steerability.analyse.table1 import Row
 from steerability.files import write_atomic
 
-# widths of one and two columns of a paper, inches
+# width of a column of a paper, inches: every figure is readable at it
 COLUMN = 3.5
-PAGE = 7.2
 # Okabe and Ito's palette, told apart with any colour vision (https://jfly.uni-koeln.de/color/)
 CONDITION_COLOURS = {"pro": "#D55E00", "none": "#6E6E6E", "anti": "#0072B2"}
 CONDITION_MARKERS = {"pro": "o", "none": "s", "anti": "D"}
@@ -64,6 +66,7 @@ _RC: dict[Any, Any] = {
     "ytick.major.size": 0,
 }
 _DOTS_PER_INCH = 220
+_DARK = 60.0
 
 
 @contextmanager
@@ -139,6 +142,32 @@ def whiskers(
     )
 
 
+def heat_map(
+    axes: Axes, shares: NDArray[np.float64], texts: Mapping[tuple[int, int], str]
+) -> AxesImage:
+    """Draw shares as shades with a text in every field.
+
+    Args:
+        axes: to draw into; its ticks keep their labels and lose their marks.
+        shares: per cent, shape (lines, columns); NaN stays white.
+        texts: what to write into a field, by line and column.
+    """
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    for (line, column), text in texts.items():
+        colour = "white" if shares[line, column] > _DARK else INK
+        axes.text(column, line, text, ha="center", va="center", color=colour, fontsize=7)
+    lines, columns = shares.shape
+    axes.tick_params(length=0)
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_xticks(np.arange(1, columns) - 0.5, minor=True)
+    axes.set_yticks(np.arange(1, lines) - 0.5, minor=True)
+    axes.tick_params(which="minor", length=0)
+    axes.grid(True, which="minor", axis="both", color="white", linewidth=1.5)
+    return image
+
+
 def empty(text: str) -> Figure:
     """Return a figure that says why there is nothing to draw."""
     figure = Figure(figsize=(COLUMN, 0.8))
@@ -174,3 +203,13 @@ def signed(value: float) -> str:
     """Return points as the tables print them, with a true minus sign."""
     text = f"{value:.2f}"
     return "0.00" if text == "-0.00" else text.replace("-", "\N{MINUS SIGN}")
+
+
+def gap_lines(row: Row) -> str:
+    """Return the gap and, on a line of its own, its interval."""
+    gap, low, high = (number(row, name) for name in ("delta", "delta_low", "delta_high"))
+    if gap is None:
+        return "–"
+    if low is None or high is None:
+        return signed(gap)
+    return f"{signed(gap)}\n({signed(low)} to {signed(high)})"

@@ -16,18 +16,16 @@ CONDITIONS = ("pro", "none", "anti")
 _TABLE_COLUMNS = ("model", "size", "stage", "judge", "delta")
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _CAPTION = "{http://purl.org/dc/elements/1.1/}description"
-_COLUMN_POINTS = 300.0
-_FIRST_FIGURES = ("convergence", "delta", "forest", "outcomes")
+_FIRST_FIGURES = ("convergence", "delta", "outcomes")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: its name, title and caption by its metadata, whether it is wide, its SVG."""
+    """A figure: its name, title and caption by its metadata, and its SVG."""
 
     name: str
     title: str
     caption: str
-    wide: bool
     svg: bytes
 
 
@@ -178,12 +176,11 @@ def _figure(path: Path) -> Figure:
     content = path.read_bytes()
     try:
         root = ET.fromstring(content)
-        width = float(root.get("width", "0").removesuffix("pt"))
-    except (ET.ParseError, ValueError) as error:
+    except ET.ParseError as error:
         raise UserError(f"not an SVG: {error}", where=path, mend="draw it again") from error
     title, caption = (
         next((element.text or "" for element in root.iter(tag)), "") for tag in (_TITLE, _CAPTION)
     )
     name = path.stem
     title = title or name.replace("_", " ")
-    return Figure(name, title, caption or title, width > _COLUMN_POINTS, content)
+    return Figure(name, title, caption or title, content)
