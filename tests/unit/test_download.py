@@ -8,6 +8,7 @@ from email.utils import formatdate
 import pytest
 
 from published_logs import MODELS, write_mirror
+from steerability import patience
 from steerability.cli import run
 from steerability.errors import UserError
 from steerability.fetch import download
@@ -142,7 +143,7 @@ def test_a_retry_after_that_says_nothing_is_no_harm(files, target, value):
 def test_waits_grow_and_are_bounded(files, target, monkeypatch):
     waits = []
     monkeypatch.setattr(download, "WAIT_SECONDS", 1.0)
-    monkeypatch.setattr(download.time, "sleep", waits.append)
+    monkeypatch.setattr(patience.time, "sleep", waits.append)
     files.answers = [(500, {}), (500, {}), (500, {}), (429, {"Retry-After": "9999"})]
     obtain(files, target)
     assert waits == [1.0, 2.0, 4.0, 60.0]

@@ -9,13 +9,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from steerability.chat import client
+from steerability.chat.client import Endpoint
 from steerability.cli import run
 from steerability.errors import UserError
 from steerability.judge import api
-from steerability.judge.api import BUILTIN, ApiJudge, Endpoint
+from steerability.judge.api import BUILTIN, ApiJudge
 from steerability.judge.run import run_judge
 from steerability.records import JudgeInput
 from steerability.store import Store
@@ -104,7 +105,7 @@ def served() -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(client, "WAIT_SECONDS", 0.01)
     monkeypatch.setenv("JUDGE_KEY", KEY)
 
 
@@ -194,7 +195,7 @@ def test_what_may_pass_is_tried_again(served: Served, trouble: Any) -> None:
 def test_a_slow_endpoint_times_out_and_is_tried_again(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "TIMEOUT", httpx.Timeout(1.0, read=0.2))
+    monkeypatch.setattr(api, "READ_SECONDS", 0.2)
     served.script = [0.6]
     assert next(judge_of(served).label([cell()])).label == "convergence"
     assert len(served.bodies) == 2
@@ -204,7 +205,7 @@ def test_an_endpoint_that_stays_down_stops_the_run_and_keeps_what_is_done(
     served: Served, tmp_path: Path
 ) -> None:
     store = Store(tmp_path)
-    served.script = [GOOD, *["close"] * api.ATTEMPTS]
+    served.script = [GOOD, *["close"] * client.ATTEMPTS]
     with pytest.raises(OSError, match=r"no answer .* after 6 attempts"):
         run_judge(judge_of(served, concurrency=1), [cell("a"), cell("b", "other")], store=store)
     before = len(served.bodies)

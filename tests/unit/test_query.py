@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from steerability.chat import client
 from steerability.cli import run
-from steerability.generate import endpoint
 from support.chat import Chat, serve_chat
 
 KEY = "sk-secret-of-the-tests"
@@ -16,7 +16,7 @@ KEY = "sk-secret-of-the-tests"
 
 @pytest.fixture
 def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
-    monkeypatch.setattr(endpoint, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(client, "WAIT_SECONDS", 0.01)
     monkeypatch.setenv("TEST_KEY", KEY)
     with serve_chat() as chat:
         yield chat

@@ -101,7 +101,7 @@ rule generate:
 rule query:
     input:
         requests=f"{RUN}/requests/{{model}}/{{shard}}.jsonl",
-        code=code("generate"),
+        code=code("chat", "generate"),
     output:
         outputs=f"{RUN}/outputs/{{model}}/{{shard}}.jsonl",
         facts=f"{RUN}/facts/generate/{{model}}-{{shard}}.json",

@@ -5,7 +5,7 @@ rule judge:
     input:
         cells=f"{RUN}/completions/{{model}}.jsonl",
         files=lambda wildcards: judge_inputs(wildcards.judge),
-        code=code("judge"),
+        code=code("chat", "judge"),
     output:
         f"{RUN}/labels/{{judge}}/{{model}}.jsonl",
     log:

@@ -7,20 +7,18 @@ again, and one that was altered is fetched anew.
 
 import hashlib
 import posixpath
-import time
 from collections.abc import Callable, Sequence
-from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from steerability.canonical import sha256_file
 from steerability.errors import UserError
 from steerability.fetch.sources import MAX_BYTES, Source, SourceFolder, fault
 from steerability.fetch.transfer import together
 from steerability.files import write_atomic
+from steerability.patience import PASSING, PassingError, patiently, retry_after
 
 Say = Callable[[str], None]
 
@@ -28,23 +26,7 @@ ATTEMPTS = 6
 WAIT_SECONDS = 0.5
 LONGEST_WAIT = 60.0
 TIMEOUT_SECONDS = 30.0
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _WHAT_IT_NEEDS = "give a mirror (--mirror DIR, make replay MIRROR=DIR), or a network that reaches"
-
-
-class PassingError(OSError):
-    """A failure that may pass: the network's, or a server's that says so.
-
-    Args:
-        what: what failed.
-        wait: seconds the server asks to wait; None where it asks for nothing.
-        quiet: not worth a line of its own before the next attempt.
-    """
-
-    def __init__(self, what: str, wait: float | None = None, *, quiet: bool = False) -> None:
-        super().__init__(what)
-        self.wait = wait
-        self.quiet = quiet
 
 
 def from_mirror(source: Source, mirror: Path) -> bytes:
@@ -185,35 +167,24 @@ def _download(source: Source, target: Path, base_url: str, say: Say) -> bytes:
 def _patiently(source: Source, url: str, part: Path, say: Say) -> bytes:
     """Fetch with retries, growing waits, and the waits that the server asks for."""
 
-    def tell(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        pause = state.next_action.sleep if state.next_action else 0.0
-        if isinstance(error, PassingError) and not error.quiet:
+    def tell(error: PassingError, pause: float) -> None:
+        if not error.quiet:
             say(f"{source.name}: {error}; again in {pause:.0f} s")
 
-    retrying = Retrying(
-        retry=retry_if_exception_type(PassingError),
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=_wait,
-        before_sleep=tell,
-        sleep=time.sleep,
-        reraise=True,
-    )
     try:
-        retrying(_receive, source, url, part)
+        patiently(
+            partial(_receive, source, url, part),
+            attempts=ATTEMPTS,
+            first=WAIT_SECONDS,
+            longest=LONGEST_WAIT,
+            tell=tell,
+        )
     except PassingError as error:
         raise OSError(
             f"{source.name}: {error} after {ATTEMPTS} attempts; {_WHAT_IT_NEEDS} "
             f"{httpx.URL(url).host}"
         ) from None
     return part.read_bytes()
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    growing = WAIT_SECONDS * 2.0 ** (state.attempt_number - 1)
-    asked = error.wait if isinstance(error, PassingError) else None
-    return min(max(growing, asked or 0.0), LONGEST_WAIT)
 
 
 def _receive(source: Source, url: str, part: Path) -> None:
@@ -271,25 +242,15 @@ def _judge_status(source: Source, url: str, response: httpx.Response) -> None:
     status = response.status_code
     if status in (200, 206):
         return
-    if status in _TRANSIENT:
-        raise PassingError(f"the server answers {status}", _retry_after(response))
+    if status in PASSING:
+        wait = retry_after(response.headers.get("Retry-After", ""))
+        raise PassingError(f"the server answers {status}", wait)
     what = "is not there" if status in (404, 410) else "is refused"
     raise UserError(
         f"{what} (status {status})",
         where=f"{source.name} at {url}",
         mend=f"the pinned commit may be gone; {_WHAT_IT_NEEDS} it",
     )
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Return the seconds that a server asks to wait, given as a number or as a date."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None
 
 
 def _begins_at(response: httpx.Response) -> int:

@@ -21,6 +21,8 @@ from typing import Any
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 from tqdm import tqdm
 
+from steerability.patience import PASSING
+
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_UPDATE_CHECK", "1")
 
@@ -30,7 +32,6 @@ ATTEMPTS = 5
 WAIT_SECONDS = 2.0
 RESERVE_BYTES = 64 << 20
 _SAY_EVERY = 30.0
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def transfer(
@@ -179,7 +180,7 @@ def _passing(error: BaseException) -> bool:
     from huggingface_hub.errors import HfHubHTTPError
 
     if isinstance(error, HfHubHTTPError):
-        return error.response.status_code in _TRANSIENT
+        return error.response.status_code in PASSING
     return isinstance(error, httpx2.TransportError)
 
 

@@ -83,11 +83,12 @@ def query(
 
     Completions in the store are not asked for again.
     """
-    from steerability.generate.endpoint import Endpoint, run
+    from steerability.chat.client import Endpoint
+    from steerability.generate.endpoint import run
     from steerability.store import Store
 
-    endpoint = Endpoint(url, model, key_env, limit_field, concurrency)
-    run(endpoint, requests, output, Store(store), facts)
+    endpoint = Endpoint(url, model, key_env, concurrency)
+    run(endpoint, requests, output, Store(store), facts, limit_field=limit_field)
 
 
 def assemble(

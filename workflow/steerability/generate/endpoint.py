@@ -2,22 +2,16 @@
 
 The same requests, store and output lines as the engine's; the key holds the address, the model's
 name, the messages and the sampling, since what else decides the bytes is not known. Such a run can
-be taken up again where it stopped, but not be promised to give the same texts again. The API key
-goes into one header and nowhere else.
+be taken up again where it stopped, but not be promised to give the same texts again.
 """
 
-import os
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
-
 from steerability.canonical import canonical_json, digest
+from steerability.chat.client import Client, Endpoint, RefusedError, ask_each
 from steerability.console import Progress
 from steerability.errors import UserError
 from steerability.files import write_atomic
@@ -27,63 +21,15 @@ from steerability.jsonl import write_records
 from steerability.records import FinishReason, Output, Request
 from steerability.store import Store
 
-ATTEMPTS = 6
-WAIT_SECONDS = 2.0
-LONGEST_WAIT = 120.0
-TIMEOUT = httpx.Timeout(30.0, read=1800.0)
-_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+READ_SECONDS = 1800.0
 _THINK_END = "</think>"
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where a model answers.
-
-    Attributes:
-        url: base address, up to and including ``/v1``.
-        model: the model's name there.
-        key_env: environment variable that holds the API key; None sends none.
-        limit_field: what the endpoint calls the limit of new tokens.
-        concurrency: requests under way at once.
-    """
-
-    url: str
-    model: str
-    key_env: str | None = None
-    limit_field: str = "max_tokens"
-    concurrency: int = 4
-
-    def headers(self) -> dict[str, str]:
-        """Return the headers that authorise a request.
-
-        Raises:
-            UserError: the environment variable is not set.
-        """
-        if self.key_env is None:
-            return {}
-        key = os.environ.get(self.key_env, "").strip()
-        if not key:
-            raise UserError(
-                f"the environment variable {self.key_env} is not set",
-                where=self.model,
-                mend="set it to the endpoint's key",
-            )
-        return {"Authorization": f"Bearer {key}"}
-
-
-class PassingError(OSError):
-    """The endpoint failed in a way that may pass; ``wait`` is what it asked for, in seconds."""
-
-    def __init__(self, what: str, wait: float | None = None) -> None:
-        super().__init__(what)
-        self.wait = wait
 
 
 def completion_key(endpoint: Endpoint, request: Request) -> dict[str, Any]:
     """Return the key that a request's completion is stored under."""
     return {
         "kind": "completion",
-        "endpoint": {"url": endpoint.url.rstrip("/"), "model": endpoint.model},
+        "endpoint": {"url": endpoint.base, "model": endpoint.model},
         "messages": [message.model_dump() for message in request.messages or ()],
         "max_tokens": request.max_tokens,
         "sampling": request.sampling.model_dump(),
@@ -91,9 +37,23 @@ def completion_key(endpoint: Endpoint, request: Request) -> dict[str, Any]:
 
 
 def run(
-    endpoint: Endpoint, requests: Path, output: Path, store: Store, facts: Path | None = None
+    endpoint: Endpoint,
+    requests: Path,
+    output: Path,
+    store: Store,
+    facts: Path | None = None,
+    *,
+    limit_field: str = "max_tokens",
 ) -> None:
     """Make the output file, and on the way every object that the store lacks.
+
+    Args:
+        endpoint: where the model answers.
+        requests: the request lines.
+        output: gets the output lines, in request order.
+        store: of the completions.
+        facts: a JSON file of what was made, and how long it took.
+        limit_field: what the endpoint calls the limit of new tokens.
 
     Raises:
         UserError: the requests are wrong, or the endpoint refuses them.
@@ -115,9 +75,13 @@ def run(
     found = sum(values[name] is not None for name in names.values())
     if missing:
         store.check_writable()
+
+    def ask(client: Client, name: str) -> dict[str, Any]:
+        return _ask(client, endpoint, missing[name], limit_field)
+
     progress = Progress("query", len(missing))
     with progress:
-        for name, value in _ask_all(endpoint, missing):
+        for name, value in ask_each(endpoint, missing, ask, read_seconds=READ_SECONDS):
             store.put(keys[missing[name].id], value)
             values[name] = value
             progress.tick(value["completion_tokens"] or 0)
@@ -132,96 +96,38 @@ def run(
         write_atomic(facts, canonical_json(known | {"seconds": seconds}) + b"\n")
 
 
-def _ask_all(
-    endpoint: Endpoint, missing: Mapping[str, Request]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each value as it comes; the first failure ends what has not begun."""
-    headers = endpoint.headers()
-    with (
-        httpx.Client(headers=headers, timeout=TIMEOUT) as client,
-        ThreadPoolExecutor(endpoint.concurrency) as pool,
-    ):
-        jobs = {
-            pool.submit(_ask, client, endpoint, request): name for name, request in missing.items()
-        }
-        try:
-            for job in as_completed(jobs):
-                yield jobs[job], job.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _ask(client: httpx.Client, endpoint: Endpoint, request: Request) -> dict[str, Any]:
-    retrying = Retrying(
-        retry=retry_if_exception_type(PassingError),
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=_wait,
-        reraise=True,
-    )
-    try:
-        answer: dict[str, Any] = retrying(_post, client, endpoint, request)
-    except PassingError as error:
-        raise OSError(
-            f"{endpoint.model}: {error} after {ATTEMPTS} attempts; finished cells are in the "
-            "store, start again later"
-        ) from None
-    return answer
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = getattr(error, "wait", None) or 0.0
-    return min(max(asked, WAIT_SECONDS * 2.0 ** (state.attempt_number - 1)), LONGEST_WAIT)
-
-
-def _post(client: httpx.Client, endpoint: Endpoint, request: Request) -> dict[str, Any]:
+def _ask(client: Client, endpoint: Endpoint, request: Request, limit_field: str) -> dict[str, Any]:
     sampling = request.sampling
     body: dict[str, Any] = {
-        "model": endpoint.model,
         "messages": [message.model_dump() for message in request.messages or ()],
-        endpoint.limit_field: request.max_tokens,
+        limit_field: request.max_tokens,
         "temperature": sampling.temperature,
     }
     if sampling.temperature > 0:
         body |= {"top_p": sampling.top_p, "seed": sampling.seed}
         body |= {"top_k": sampling.top_k} if sampling.top_k else {}
     try:
-        reply = client.post(f"{endpoint.url.rstrip('/')}/chat/completions", json=body)
-    except httpx.TransportError as error:
-        raise PassingError(f"no answer ({type(error).__name__})") from None
-    if reply.status_code in _PASSING:
-        asked = reply.headers.get("Retry-After", "")
-        wait = float(asked) if asked.replace(".", "", 1).isdigit() else None
-        raise PassingError(f"status {reply.status_code}", wait)
-    if reply.status_code != 200:
+        return client.ask(body, _value)
+    except RefusedError as error:
         raise UserError(
-            f"the endpoint refuses (status {reply.status_code}): {_reason(reply)}",
+            str(error),
             where=f"{endpoint.model} request {request.id}",
             mend=f"check url, model and the key in {endpoint.key_env or 'key_env'}",
-        )
-    try:
-        answer = reply.json()
-        choice, usage = answer["choices"][0], answer.get("usage") or {}
-        message = choice["message"]
-        return {
-            "text": message.get("content") or "",
-            "thinking": message.get("reasoning_content") or message.get("reasoning"),
-            "finish_reason": "length" if choice.get("finish_reason") == "length" else "stop",
-            "prompt_tokens": usage.get("prompt_tokens"),
-            "completion_tokens": usage.get("completion_tokens"),
-            "served_by": answer.get("model"),
-        }
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        raise PassingError("an answer that is no chat completion") from None
+        ) from None
 
 
-def _reason(reply: httpx.Response) -> str:
-    try:
-        error = reply.json()["error"]
-        text = error["message"] if isinstance(error, dict) else error
-    except (ValueError, KeyError, TypeError):
-        text = reply.text
-    return " ".join(str(text).split())[:200] or "no reason given"
+def _value(reply: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is stored of a reply."""
+    choice, usage = reply["choices"][0], reply.get("usage") or {}
+    message = choice["message"]
+    return {
+        "text": message.get("content") or "",
+        "thinking": message.get("reasoning_content") or message.get("reasoning"),
+        "finish_reason": "length" if choice.get("finish_reason") == "length" else "stop",
+        "prompt_tokens": usage.get("prompt_tokens"),
+        "completion_tokens": usage.get("completion_tokens"),
+        "served_by": reply.get("model"),
+    }
 
 
 def _line(request: Request, name: str, value: Any) -> Output:

@@ -69,7 +69,8 @@ def make_judge(name: str, options: Options) -> Judge:
 
         return DistilledJudge.load(options.weights, options.held_out)
     if name == "api":
-        from steerability.judge.api import ApiJudge, Endpoint
+        from steerability.chat.client import Endpoint
+        from steerability.judge.api import ApiJudge
 
         if options.url is None or options.model is None:
             raise UserError(
@@ -83,10 +84,10 @@ def make_judge(name: str, options: Options) -> Judge:
                 model=options.model,
                 key_env=options.key_env,
                 concurrency=options.parallel,
-                prompt_price=options.prompt_price,
-                completion_price=options.completion_price,
             ),
             options.definition,
+            options.prompt_price,
+            options.completion_price,
         )
     if name == PUBLISHED:
         raise UserError(

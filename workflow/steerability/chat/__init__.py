@@ -1,0 +1,1 @@
+"""Asking OpenAI-compatible chat endpoints; knows nothing of scenarios or judges."""
