@@ -1,10 +1,14 @@
 """The whole paper run with six tiny models, fetched from a hub on the loopback.
 
-``config.yaml`` as it stands; the overlay lowers the token limits, names the mirror and a weights
-table without digests, and takes a judge that needs no weights.
+``config.yaml`` as it stands, its judges too: the overlay lowers the token limits and the number of
+resamples, and names a mirror and a weights table without digests. The primary judge learns from
+the published outputs that the mirror holds; where there is none, from texts of our own in its form,
+of which, as in the mirror, two models' are missing.
 """
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,14 +16,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mirror import MIRROR
 from published_logs import MODELS, write_mirror
 from steerability.fetch.pins import read_pins
+from steerability.records import LABELS
 from support.hub import Hub, serve
 from support.paper import Paper, paper, tiny_models
 
 pytestmark = pytest.mark.heavy
+
+CELL = ("model", "intervention", "scenario")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +37,11 @@ def hub() -> Iterator[Hub]:
 
 
 def own_mirror(folder: Path) -> dict[str, str]:
-    table = write_mirror(folder / "mirror", models=MODELS[:1])
+    """Write a mirror that lacks the runs of two models its table lists."""
+    table = write_mirror(folder / "mirror")
+    for model in (MODELS[1], MODELS[5]):
+        for run in (folder / "mirror" / "results").glob(f"{model}_*"):
+            shutil.rmtree(run)
     suffixes = str(folder / "mirror" / "suffixes.csv")
     return {"mirror": str(folder / "mirror"), "index": str(table), "suffixes": suffixes}
 
@@ -39,14 +51,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, hub: Hub) -> Paper:
     folder = tmp_path_factory.mktemp("paper")
     has_mirror = (MIRROR / "benchmark").is_dir()
     sources = {"mirror": str(MIRROR)} if has_mirror else own_mirror(folder)
-    return paper(
-        folder,
-        tiny_models(folder, hub).values(),
-        sources,
-        judges=["rules"],
-        primary_judge="rules",
-        analysis={"resamples": 200},
-    )
+    weights = tiny_models(folder, hub).values()
+    return paper(folder, weights, sources, analysis={"resamples": 200})
 
 
 def snakemake(root: Path, place: Paper, hub: Hub) -> str:
@@ -66,6 +72,12 @@ def snakemake(root: Path, place: Paper, hub: Hub) -> str:
     return done.stdout + done.stderr
 
 
+def published_at_hand(place: Paper) -> set[str]:
+    """The models whose published runs the mirror holds."""
+    mirror = Path(yaml.safe_load(place.overlay.read_text(encoding="utf-8"))["sources"]["mirror"])
+    return {path.name.partition("_")[0] for path in (mirror / "results").iterdir()}
+
+
 @pytest.mark.timeout(1500)
 def test_six_models_from_the_hub_to_table_1(root: Path, place: Paper, hub: Hub) -> None:
     started = time.monotonic()
@@ -76,10 +88,22 @@ def test_six_models_from_the_hub_to_table_1(root: Path, place: Paper, hub: Hub) 
         (size, stage) for size in ("4B", "30B") for stage in ("Base", "Instruct", "Thinking")
     ]
     assert {row[f"{name}_n"] for row in table for name in ("pro", "anti")} == {"71"}
+    assert {row["judge"] for row in table} == {"distilled"}
     cells = place.rows("cells.csv")
-    assert len(cells) == 1278
+    # config.yaml's judges: the trained one, and the 30B Instruct checkpoint as the hub has it
+    for judge in ("distilled", "llm-qwen3-30b"):
+        labelled = [row for row in cells if row["judge"] == judge]
+        assert len(labelled) == len(
+            {(r["model"], r["intervention"], r["scenario"]) for r in labelled}
+        )
+        assert len(labelled) == 1278
+    assert len(cells) == 2 * 1278
+    assert {row["label"] for row in cells} <= {*LABELS}
     assert {row["finish_reason"] for row in cells} == {"stop"}
     assert {row["thinking_cut"] for row in cells} == {"false"}
+    learnt = json.loads((place.run / "distilled" / "distilled.json").read_bytes())
+    assert learnt["cells"] == 213 * len(learnt["models"])
+    assert set(learnt["models"]) == published_at_hand(place)
     # every weight was fetched once, checked, and locked into the table
     assert len(hub.gets()) == 6
     for pin in read_pins(place.table).values():
