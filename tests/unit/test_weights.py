@@ -35,16 +35,6 @@ def file_pin(path: Path, content: bytes = BODY, name: str = "tiny") -> WeightPin
     )
 
 
-@pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places(tmp_path / "weights", [], tmp_path / "weights.csv", tmp_path / "locked.txt")
-
-
-@pytest.fixture
-def said() -> list[str]:
-    return []
-
-
 def test_tracked_table_is_read_and_written_to_the_same_bytes(tmp_path: Path) -> None:
     pins = read_pins(TRACKED)
     write_pins(tmp_path / "again.csv", pins.values())
