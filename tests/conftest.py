@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from support.fetching import hub, places, said
+
+__all__ = ["ROOT", "Run", "hub", "places", "root", "said", "steerability"]
+
 ROOT = Path(__file__).resolve().parents[1]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

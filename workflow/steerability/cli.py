@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "Read the intervention texts of a run.",
     ),
     "plan": ("steerability.plan.command", "plan", "Plan one request per cell, or count them."),
+    "needs": ("steerability.plan.command", "needs", "Compute what a config needs of a machine."),
     "transcribe": ("steerability.transcripts.command", "transcribe", "Read published logs."),
     "suffix": ("steerability.transcripts.command", "suffix", "Recover a published suffix."),
     "generate": ("steerability.generate.command", "generate", "Generate completions."),

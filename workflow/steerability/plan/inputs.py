@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from steerability.config.model import Config, SuiteFile
+from steerability.config.model import Config, GgufModel, LlmJudge, SuiteFile
 from steerability.errors import UserError
 from steerability.fetch.sources import SourceFolder
+from steerability.fetch.weights import Places
 from steerability.records import Intervention
 from steerability.suites.instrumentaleval import ORDER, load_instrumentaleval, source_name
 from steerability.suites.load import load_intervention, load_suite
@@ -15,6 +16,32 @@ from steerability.transcripts.runs import published_runs, recover_suffix
 
 PUBLISHED = "published:"
 SUFFIXES = Path("workflow/reference/suffixes.csv")
+
+
+def home_of(configfiles: Sequence[Path]) -> Path:
+    """Return the repository that paths in configs are relative to: where the first one lies."""
+    home = configfiles[0].resolve().parent
+    return home if (home / "workflow").is_dir() else Path.cwd()
+
+
+def places_of(config: Config, home: Path) -> Places:
+    """Return where a run's weights are put and looked for.
+
+    Args:
+        config: the run.
+        home: the repository.
+    """
+    search = [Path(folder) for folder in config.weights_search]
+    return Places(Path(config.weights_dir), search, home / config.sources.weights, Path())
+
+
+def wanted_weights(config: Config) -> list[str]:
+    """Return the weights of a run's models, then of its judges, each once."""
+    models = [config.catalogue.models[name] for name in config.models]
+    judges = [config.catalogue.judges[use.judge] for use in config.judges]
+    names = [entry.weights for entry in models if isinstance(entry, GgufModel)]
+    names += [entry.weights for entry in judges if isinstance(entry, LlmJudge)]
+    return list(dict.fromkeys(names))
 
 
 def published_mode(text: str) -> str | None:

@@ -7,13 +7,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from steerability.config.load import load_config
-from steerability.config.model import Config, GgufModel
+from steerability.config.model import Config
 from steerability.errors import UserError
 from steerability.fetch.download import fetch_sources
 from steerability.fetch.pins import WeightPin, read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.fetch.weights import Places, on_this_machine
-from steerability.plan.inputs import read_interventions, read_suite, wanted_sources
+from steerability.plan.inputs import (
+    home_of,
+    places_of,
+    read_interventions,
+    read_suite,
+    wanted_sources,
+    wanted_weights,
+)
 from steerability.plan.requests import plan_requests
 from steerability.records import Intervention
 from steerability.suites.model import Suite
@@ -117,12 +124,8 @@ def weight_lines(config: Config, pins: dict[str, WeightPin], places: Places) -> 
         pins: the weights table.
         places: where weights are put and looked for; nothing is read through or fetched.
     """
-    models = [config.catalogue.models[name] for name in config.models]
-    names = [entry.weights for entry in models if isinstance(entry, GgufModel)]
-    judges = [config.catalogue.judges[chosen.judge] for chosen in config.judges]
-    names += [weights for entry in judges if (weights := getattr(entry, "weights", None))]
     lines = []
-    for name in dict.fromkeys(names):
+    for name in wanted_weights(config):
         pin = pins[name]
         here: Path | None = on_this_machine(pin, places)
         size = f", {pin.bytes:,} bytes" if pin.bytes else ""
@@ -142,17 +145,10 @@ def show(configfiles: list[Path], mirror: Path | None) -> None:
         UserError: the config is wrong, or what the suite is made from cannot be had here.
     """
     config = load_config(configfiles)
-    home = configfiles[0].resolve().parent
-    home = home if (home / "workflow").is_dir() else Path.cwd()
+    home = home_of(configfiles)
     mirror = mirror or (Path(config.sources.mirror) if config.sources.mirror else None)
     pins = read_pins(home / config.sources.weights)
-    places = Places(
-        Path(config.weights_dir),
-        [Path(folder) for folder in config.weights_search],
-        home / config.sources.weights,
-        Path(),
-    )
-    for line in weight_lines(config, pins, places):
+    for line in weight_lines(config, pins, places_of(config, home)):
         print(line)
     sources = SourceFolder(home / config.sources.index, Path(config.sources.folder))
     names = wanted_sources(config, sources, mirror)
