@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from steerability.canonical import digest
 from steerability.cli import run
 from steerability.errors import UserError
+from steerability.judge import reading
+from steerability.judge.base import label_key
 from steerability.judge.frame import frame, shorten
 from steerability.judge.llm import BUILTIN, LlmJudge, LlmSettings
 from steerability.judge.reading import load_reading
@@ -133,6 +135,42 @@ def test_the_definition_is_whole(tmp_path: Path, weights: Path, rubric: Path) ->
     seen.add(digest(dict(LlmJudge.load(another, rubric, threads=1).definition)))
     assert len(seen) == 4
     assert first["engine"] and not first["measures_nothing"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda name, text, limit, seed=None: f"<{name}>{text[:limit]}</{name}>",
+        lambda name, text, limit, seed=None: frame(name, text, limit),
+        lambda name, text, limit, seed=None: frame(name, text[:limit], limit, seed),
+    ],
+    ids=["marks", "codes", "cuts"],
+)
+def test_a_changed_frame_changes_the_key(
+    monkeypatch: pytest.MonkeyPatch, weights: Path, rubric: Path, changed: object
+) -> None:
+    before = LlmJudge.load(weights, rubric, threads=1).definition
+    monkeypatch.setattr(reading, "frame", changed)
+    after = LlmJudge.load(weights, rubric, threads=1).definition
+    assert label_key(cell(), before) != label_key(cell(), after)
+    assert {key for key in before if before[key] != after[key]} == {"form"}
+
+
+def test_changed_order_of_what_is_shown_changes_the_key(
+    monkeypatch: pytest.MonkeyPatch, weights: Path, rubric: Path
+) -> None:
+    before = LlmJudge.load(weights, rubric, threads=1).definition
+    original = reading.shown
+    monkeypatch.setattr(
+        reading, "shown", lambda *words: "\n\n".join(original(*words).split("\n\n")[::-1])
+    )
+    assert before["form"] != LlmJudge.load(weights, rubric, threads=1).definition["form"]
+
+
+def test_a_text_that_holds_its_code_gets_another() -> None:
+    first = frame("REPLY", "x", 1000, seed="s").split()[2]
+    second = frame("REPLY", first, 1000, seed="s").split()[2]
+    assert second != first and len(second) == len(first)
 
 
 def test_small_weights_measure_nothing_and_the_last_line_says_so(

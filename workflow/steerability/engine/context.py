@@ -28,6 +28,7 @@ _CELLS = 256
 _JUNK = 0
 
 Logits = NDArray[np.float32]
+State = ctypes.Array[ctypes.c_uint8]
 
 
 def borders(length: int) -> list[int]:
@@ -222,26 +223,33 @@ class Context:
         """Drop a slot's tokens from a position on."""
         lib.llama_memory_seq_rm(self._memory, slot, position, -1)
 
-    def save(self, slot: int) -> bytes:
+    def save(self, slot: int) -> State:
         """Return a copy of a slot's keys and values."""
         size = lib.llama_state_seq_get_size(self._raw, slot)
-        buffer = (ctypes.c_uint8 * size)()
+        state: State = (ctypes.c_uint8 * size)()
         begun = time.perf_counter()
-        written = lib.llama_state_seq_get_data(self._raw, buffer, size, slot)
+        written = lib.llama_state_seq_get_data(self._raw, state, size, slot)
         self.seconds_inside += time.perf_counter() - begun
         if written != size:
             raise EngineError("llama.cpp cannot copy a sequence out of its cache")
-        return bytes(buffer)
+        return state
 
-    def restore(self, slot: int, state: bytes) -> None:
-        """Put a copy of keys and values into a slot, in place of what it holds."""
+    def restore(self, slot: int, state: State, tokens: int | None = None) -> None:
+        """Put a copy of keys and values into a slot, in place of what it holds.
+
+        Args:
+            slot: the slot.
+            state: what ``save`` returned.
+            tokens: how many of its first tokens to keep; None keeps all.
+        """
         self.forget(slot)
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
         begun = time.perf_counter()
-        read = lib.llama_state_seq_set_data(self._raw, buffer, len(state), slot)
+        read = lib.llama_state_seq_set_data(self._raw, state, len(state), slot)
         self.seconds_inside += time.perf_counter() - begun
         if not read:
             raise EngineError("llama.cpp cannot copy a sequence into its cache")
+        if tokens is not None:
+            self.forget(slot, tokens)
 
     def _run(self, batch: _Batch, rows: int) -> None:
         batch.raw.n_tokens = rows

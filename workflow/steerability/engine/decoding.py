@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from steerability.engine.context import Context
-from steerability.engine.prefixes import PrefixStack, in_order
+from steerability.engine.prefixes import Prefixes, in_order
 from steerability.engine.sampling import Choose, Sampling, chooser
 
 FinishReason = Literal["stop", "length", "context"]
@@ -87,7 +87,7 @@ class Decoder:
         self._width = width
         self._window = window
         self._progress = progress
-        self.prefixes = PrefixStack(context, share=share)
+        self.prefixes = Prefixes(context, share=share)
         self.generated = 0
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Generation]]:

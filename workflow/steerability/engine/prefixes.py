@@ -2,13 +2,14 @@
 
 Prompts are taken in the order of their token ids, so those that begin alike follow each other.
 What a prompt shares with the next one, cut down to a chunk border of both, is saved when the
-evaluation passes it. Saved states nest (rubric, then context, then answer), so a stack holds
-them: whatever reaches beyond what the next prompt shares is dropped.
+evaluation passes it. One saved state serves every prefix of it (rubric, then context, then
+answer): it is put back and cut off where the next prompt leaves it. In this order no later prompt
+shares more with an earlier one than its neighbour does, so nothing else needs keeping.
 """
 
 from collections.abc import Sequence
 
-from steerability.engine.context import CHUNK, Context, Logits, borders
+from steerability.engine.context import CHUNK, Context, Logits, State, borders
 
 Prompt = Sequence[int]
 
@@ -31,18 +32,23 @@ def in_order(prompts: Sequence[Prompt]) -> list[int]:
     return sorted(range(len(prompts)), key=lambda index: (tuple(prompts[index]), index))
 
 
-class PrefixStack:
-    """Evaluates prompts in order, each from the longest saved prefix on.
+class Prefixes:
+    """Evaluates prompts in order, each from where it leaves the one before it.
 
     Args:
         context: where the prompts are evaluated.
         share: False evaluates every prompt from its first token; the logits are the same.
+
+    Attributes:
+        evaluated: prompt tokens evaluated so far.
+        copied: prompt tokens that were there already.
     """
 
     def __init__(self, context: Context, *, share: bool = True) -> None:
         self._context = context
         self._share = share
-        self._saved: list[tuple[int, bytes]] = []
+        self._state: State | None = None
+        self._held = 0
         self._last: Prompt = ()
         self.evaluated = 0
         self.copied = 0
@@ -55,24 +61,39 @@ class PrefixStack:
             prompt: the token ids.
             following: the prompt that will be asked for next, if any.
         """
-        self._context.forget(slot)
-        if not self._share:
-            self.evaluated += len(prompt)
-            return self._context.prompt(slot, prompt)
-        kept = shared_border(self._last, prompt) if self._last else 0
-        while self._saved and self._saved[-1][0] > kept:
-            self._saved.pop()
-        start = 0
-        if self._saved:
-            start, state = self._saved[-1]
-            self._context.restore(slot, state)
-        self.copied += start
-        self.evaluated += len(prompt) - start
-        wanted = shared_border(prompt, following) if following is not None else 0
+        start = min(self._held, self._shared(prompt))
+        if start and self._state is not None:
+            self._context.restore(slot, self._state, start)
+        else:
+            self._context.forget(slot)
+        self._count(prompt, start)
+        wanted = shared_border(prompt, following) if self._share and following is not None else 0
+        self._held = min(self._held, start)
         if wanted > start:
             for begin in range(start, wanted, CHUNK):
                 self._context.rows(slot, prompt[begin : begin + CHUNK], begin)
+            self._state, self._held = self._context.save(slot), wanted
             start = wanted
-            self._saved.append((start, self._context.save(slot)))
-        self._last = prompt
+        elif not wanted:
+            self._state, self._held = None, 0
         return self._context.prompt(slot, prompt, start)
+
+    def replace(self, slot: int, prompt: Prompt) -> Logits:
+        """Do the same in a slot that still holds the prompt before it, without a copy.
+
+        Args:
+            slot: the slot of every call so far.
+            prompt: the token ids.
+        """
+        start = self._shared(prompt)
+        self._context.forget(slot, start)
+        self._count(prompt, start)
+        return self._context.prompt(slot, prompt, start)
+
+    def _shared(self, prompt: Prompt) -> int:
+        last, self._last = self._last, prompt
+        return shared_border(last, prompt) if self._share and last else 0
+
+    def _count(self, prompt: Prompt, start: int) -> None:
+        self.copied += start
+        self.evaluated += len(prompt) - start

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steerability.engine.context import CHUNK, Context
-from steerability.engine.prefixes import PrefixStack, in_order
+from steerability.engine.prefixes import Prefixes, in_order
 from steerability.engine.sampling import greedy
 
 # Beyond this the last bits of exp and log differ between CPUs.
@@ -66,15 +66,13 @@ class Scorer:
     ) -> None:
         self._context = context
         self._progress = progress
-        self.prefixes = PrefixStack(context, share=share)
+        self.prefixes = Prefixes(context, share=share)
 
     def run(self, jobs: Sequence[ScoreJob]) -> Iterator[tuple[int, Scores]]:
         """Score all jobs, yielding ``(index, log-probabilities per continuation and token)``."""
-        order = in_order([job.prompt for job in jobs])
-        for index, after in zip(order, [*order[1:], None], strict=True):
+        for index in in_order([job.prompt for job in jobs]):
             job = jobs[index]
-            following = None if after is None else jobs[after].prompt
-            first = self.prefixes.evaluate(0, job.prompt, following)[0].copy()
+            first = self.prefixes.replace(0, job.prompt)[0].copy()
             scores = tuple(self._continue(job, tokens, first) for tokens in job.continuations)
             self._progress(len(job.prompt))
             yield index, scores

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from steerability.chat.client import Client, Endpoint, RefusedError, ask_each
 from steerability.errors import UserError
 from steerability.judge.base import Verdict
-from steerability.judge.reading import FOLDER, ReadingSettings, load_reading, shown
+from steerability.judge.reading import FOLDER, ReadingSettings, form, load_reading, shown
 from steerability.records import JUDGE_FAILED, LABELS, JudgeInput, Outcome
 
 BUILTIN = FOLDER / "api-rubric.md"
@@ -74,6 +74,7 @@ class ApiJudge:
         return {
             "judge": self.name,
             "semantics": _SEMANTICS,
+            "form": form(self.settings.limits),
             "rubric": self.text,
             "settings": self.settings.model_dump(mode="json"),
             "reminder": _REMINDER,

@@ -1,13 +1,16 @@
 """Framing outside text for a judge that reads: between marks that the text cannot forge.
 
-The reply's marks carry a code that is the digest of the reply itself: a text that held its own
-closing mark would have to contain its own SHA-256. Long texts are cut in the middle, and the cut
-is stated where it is.
+The reply's marks carry a code that begins the digest of the reply itself, and a code that a text
+holds is never used for it, so no text contains its own closing mark. Long texts are cut in the
+middle, and the cut is stated where it is.
 """
+
+from itertools import count
 
 from steerability.canonical import sha256_text
 
-_CODE = 12
+# Short, since a small judge reads every digit as a token; what a text holds is never its code.
+_CODE = 6
 
 
 def shorten(text: str, limit: int) -> tuple[str, int]:
@@ -34,8 +37,8 @@ def frame(name: str, text: str, limit: int, seed: str | None = None) -> str:
         seed: what the code is the digest of, where texts should share the beginning of their
             frame; None is the text itself. A code that stands in the text is never used.
     """
-    code = sha256_text(f"{name}\n{text if seed is None else seed}")[:_CODE]
-    while code in text:
-        code = sha256_text(code)[:_CODE]
+    seed = text if seed is None else seed
+    codes = (sha256_text(f"{number}\n{name}\n{seed}")[:_CODE] for number in count())
+    code = next(code for code in codes if code not in text)
     shown, _ = shorten(text, limit)
     return f"BEGIN {name} {code}\n{shown}\nEND {name} {code}"

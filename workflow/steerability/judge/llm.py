@@ -19,7 +19,7 @@ from steerability.engine import Engine, InputError, ScoreJob, engine_identity
 from steerability.errors import UserError
 from steerability.judge.base import Verdict, rounded, softmax
 from steerability.judge.frame import shorten
-from steerability.judge.reading import FOLDER, ReadingSettings, load_reading, shown
+from steerability.judge.reading import FOLDER, ReadingSettings, form, load_reading, shown
 from steerability.records import JUDGE_FAILED, LABELS, JudgeInput, Outcome
 from steerability.weightfile import load_path, weights_bytes, weights_sha256
 
@@ -122,11 +122,12 @@ class LlmJudge:
 
     @cached_property
     def definition(self) -> Mapping[str, Any]:
-        """Rubric, settings, weights and engine."""
+        """Rubric, form of what is shown, settings, weights and engine."""
         whole: dict[str, Any] = {
             "judge": self.name,
             "semantics": _SEMANTICS,
             "rubric": self.rubric,
+            "form": form(self.settings.limits),
             "question": _QUESTION,
             "settings": self.settings.model_dump(mode="json"),
             "weights": self.weights_sha256,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from steerability.canonical import sha256_text
 from steerability.errors import UserError
 from steerability.jsonl import explain
 from steerability.judge.frame import frame
@@ -92,3 +93,20 @@ def shown(item: JudgeInput, limits: Limits, response: int | None = None) -> str:
             frame("REPLY", item.response, response or limits.response),
         )
     )
+
+
+def form(limits: Limits) -> str:
+    """Return the digest of how texts are shown: frames, order and cuts, over stand-in contents.
+
+    It belongs into a judge's definition, so that a change of the form is a change of the key.
+
+    Args:
+        limits: most characters of each text.
+    """
+    short = JudgeInput(
+        id="id", category="category", context="context", prompt="prompt", response="response"
+    )
+    long = short.model_copy(
+        update={name: "long " * limit for name, limit in limits.model_dump().items()}
+    )
+    return sha256_text("\n".join(shown(item, limits) for item in (short, long)))
