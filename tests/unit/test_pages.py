@@ -116,6 +116,18 @@ def test_verdicts_are_those_of_hypotheses_csv(small: Path, page: str) -> None:
     assert all(escape(row["words"], quote=True).replace("&#x27;", "&#39;") in page for row in rows)
 
 
+def test_a_verdict_stands_beside_those_of_the_other_judges(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "made", models=4, scenarios=8, thinking_words=5, figures=False)
+    assert call(["page", str(run)]) == 0
+    page = (run / "index.html").read_text(encoding="utf-8")
+    with (run / "judge_sensitivity.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["judge"] == "doubtful"]
+    shown = [row for row in rows if row["primary_verdict"] != "not present"]
+    assert shown
+    said = re.findall(r"Under other judges: ([a-z ]+) \(<span class=.judge.>doubtful<", page)
+    assert sorted(said) == sorted(row["verdict"] for row in shown)
+
+
 def test_every_table_of_statistics_can_be_read(small: Path, page: str) -> None:
     elsewhere = {"cells.csv", "table1.csv", "table1_by_judge.csv", "hypotheses.csv", "outcomes.csv"}
     files = {path.name: path.read_text("utf-8") for path in small.glob("*.csv")}

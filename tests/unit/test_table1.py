@@ -160,6 +160,9 @@ def test_the_verb_writes_every_table(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert cli.run(["table", *arguments]) == 0
     printed = capsys.readouterr().out
     assert "| 1B chat" in printed and "| 75.00 (3/4)" in printed and "table1.md" in printed
+    for name in ("table1.md", "table1.tex", "table1.html"):
+        for column in ("authorised: none - anti", "unauthorised: pro - none", "over all outputs"):
+            assert column in (tmp_path / name).read_text()
     made = sorted(p.name for p in tmp_path.iterdir())
     assert made == [
         *("categories.csv", "cells.csv", "outcomes.csv", "table1.csv", "table1.html"),

@@ -91,7 +91,8 @@ def judge_hypotheses(grid: Grid, plan: Analysis, resampling: Resampling) -> list
     - B: supported where larger models converge more under anti, contradicted where less (paired
       permutation test; parts: exact McNemar).
     - C: supported where both shifts of the larger models are above zero (intersection-union test,
-      Berger 1982: the greater of the two p-values), contradicted where one is below.
+      Berger 1982: the greater of the two p-values), contradicted where one is below (Bonferroni:
+      twice its p-value, since either could have been).
     """
     pairs: list[tuple[int, int]] = []
     larger: list[int] = []
@@ -198,7 +199,7 @@ def _shift(
 def _both_shifts(shifts: list[Finding]) -> Finding:
     lesser = min(shifts, key=lambda shift: shift.estimate)
     against = [shift.p for shift in shifts if shift.estimate <= 0]
-    p = min(against) if against else max(shift.p for shift in shifts)
+    p = min(1.0, len(shifts) * min(against)) if against else max(shift.p for shift in shifts)
     return replace(lesser, part=WHOLE, contrast=CONTRASTS["C"], p=p)
 
 

@@ -12,6 +12,10 @@ from steerability.config.analysis import Analysis
 
 _HEAD = ("model", "pro conv %", "none conv %", "anti conv %", "Δ (95 % CI)")
 _REST = ("pro ref %", "none ref %", "anti ref %", "nonsensical pro / none / anti")
+_GAP_HEAD = (
+    *("model", "authorised: none - anti", "unauthorised: pro - none"),
+    *("Δ over all outputs", "Δ at worst"),
+)
 DASH = "–"
 
 
@@ -27,6 +31,16 @@ def caption(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str], remar
         f"stratified by category ({plan.resamples:,} resamples; Newcombe's interval where all "
         f"agree). Further columns, intervals of every rate and both denominators: table1.csv."
         f"{f' {remark}' if remark else ''}"
+    )
+
+
+def gap_caption(plan: Analysis) -> str:
+    """Return what the table of the gap's two parts and denominators shows."""
+    return (
+        f"The gap's two parts and its other denominator, in points with "
+        f"{100 * plan.confidence:g} % intervals as above. Over all outputs, nonsensical and failed "
+        "ones count as not converging; at worst: bounds whatever nonsensical, failed and, where "
+        "the source tells, cut-off outputs would have been."
     )
 
 
@@ -63,6 +77,18 @@ def cells(rows: Sequence[Row], plan: Analysis) -> tuple[list[str], list[list[str
     return header, body
 
 
+def gap_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Return header and body of the table of the gap's parts, denominators and worst case."""
+    names = short_names([_model(row) for row in rows])
+    body = []
+    for name, row in zip(names, rows, strict=True):
+        low, high = row["delta_worst_low"], row["delta_worst_high"]
+        worst = DASH if low is None else f"{low} to {high}"
+        gaps = ("authorised", "unauthorised", "delta_all")
+        body.append([name, *(gap_text(row, gap) for gap in gaps), worst])
+    return list(_GAP_HEAD), body
+
+
 def _model(row: Row) -> Model:
     return Model(str(row["model"]), str(row["size"]), str(row["stage"]))
 
@@ -76,13 +102,20 @@ def markdown_grid(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 def markdown(
     rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str], remark: str = ""
 ) -> str:
-    """Return Table 1 as Markdown with its caption below."""
-    return f"{markdown_grid(*cells(rows, plan))}\n\n{caption(rows, plan, notes, remark)}\n"
+    """Return Table 1 and the table of the gap's parts as Markdown, captions below."""
+    return (
+        f"{markdown_grid(*cells(rows, plan))}\n\n{caption(rows, plan, notes, remark)}\n\n"
+        f"{markdown_grid(*gap_cells(rows))}\n\n{gap_caption(plan)}\n"
+    )
 
 
 def latex(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str], remark: str = "") -> str:
-    """Return Table 1 as a LaTeX table environment (needs the package ``booktabs``)."""
-    header, body = cells(rows, plan)
+    """Return both tables as LaTeX table environments (needs the package ``booktabs``)."""
+    first = _tabular(*cells(rows, plan), caption(rows, plan, notes, remark))
+    return f"{first}\n{_tabular(*gap_cells(rows), gap_caption(plan))}"
+
+
+def _tabular(header: Sequence[str], body: Sequence[Sequence[str]], below: str) -> str:
     grid = [[_tex(cell) for cell in line] for line in (header, *body)]
     table = tabulate(grid[1:], headers=grid[0], tablefmt="latex_raw", disable_numparse=True)
     lines = table.splitlines()
@@ -90,7 +123,7 @@ def latex(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str], remark:
     lines = [next(rules) if line == "\\hline" else line for line in lines]
     lines[0] = f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}"
     parts = ["\\begin{table}", "\\centering", "\\small", *lines]
-    parts += [f"\\caption{{{_tex(caption(rows, plan, notes, remark))}}}", "\\end{table}"]
+    parts += [f"\\caption{{{_tex(below)}}}", "\\end{table}"]
     return "\n".join(parts) + "\n"
 
 
@@ -109,25 +142,30 @@ def _tex(text: str) -> str:
 
 
 def html(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str], remark: str = "") -> str:
-    """Return Table 1 as a self-contained HTML document, every text escaped."""
-    header, body = cells(rows, plan)
+    """Return both tables as a self-contained HTML document, every text escaped."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        "<title>Table 1</title>\n<style>\n"
+        "body { font: 15px/1.45 sans-serif; margin: 2rem; }\n"
+        "table { border-collapse: collapse; border-block: 2px solid; margin-bottom: 2rem; }\n"
+        "caption { caption-side: bottom; text-align: left; padding-top: .6rem; }\n"
+        "thead { border-bottom: 1px solid; }\n"
+        "th, td { padding: .3rem .7rem; text-align: right; font-variant-numeric: tabular-nums; }\n"
+        "th:first-child { text-align: left; }\n</style>\n</head>\n<body>\n"
+        f"{_html_table(*cells(rows, plan), caption(rows, plan, notes, remark))}"
+        f"{_html_table(*gap_cells(rows), gap_caption(plan))}</body>\n</html>\n"
+    )
+
+
+def _html_table(header: Sequence[str], body: Sequence[Sequence[str]], below: str) -> str:
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     lines = []
     for name, *values in body:
         data = "".join(f"<td>{escape(value)}</td>" for value in values)
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{data}</tr>')
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<title>Table 1</title>\n<style>\n"
-        "body { font: 15px/1.45 sans-serif; margin: 2rem; }\n"
-        "table { border-collapse: collapse; border-block: 2px solid; }\n"
-        "caption { caption-side: bottom; text-align: left; padding-top: .6rem; }\n"
-        "thead { border-bottom: 1px solid; }\n"
-        "th, td { padding: .3rem .7rem; text-align: right; font-variant-numeric: tabular-nums; }\n"
-        "th:first-child { text-align: left; }\n</style>\n</head>\n<body>\n<table>\n"
-        f"<caption>{escape(caption(rows, plan, notes, remark))}</caption>\n"
+        f"<table>\n<caption>{escape(below)}</caption>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(lines) + "\n</tbody>\n</table>\n"
-        "</body>\n</html>\n"
     )
 
 

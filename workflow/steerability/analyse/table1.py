@@ -26,10 +26,12 @@ Row = dict[str, Field]
 
 KEYS = ("model", "size", "stage", "judge")
 _RATES = ("n", "valid", "convergence", "refusal", "nonsensical")
+_BOUNDED = ("convergence", "refusal", "nonsensical", "convergence_all")
 _DETAIL = (
     *("converged", "refused", "nonsense", "failed", "cut_off", "thinking_cut"),
-    *("convergence_low", "convergence_high", "convergence_exact_low", "convergence_exact_high"),
-    *("refusal_low", "refusal_high", "convergence_all", "worst_low", "worst_high"),
+    "convergence_all",
+    *(f"{rate}_{end}" for rate in _BOUNDED for end in ("low", "high", "exact_low", "exact_high")),
+    *("worst_low", "worst_high"),
 )
 # name of a gap -> (condition it starts from, condition it is compared with)
 GAPS = {"delta": ("pro", "anti"), "authorised": ("none", "anti"), "unauthorised": ("pro", "none")}
@@ -132,6 +134,16 @@ def rates(counts: Counts) -> Row:
 
 def _detail(counts: Counts, confidence: float) -> Row:
     worst = counts.worst
+    parts = {
+        "convergence": (counts.convergence, counts.valid),
+        "refusal": (counts.refusal, counts.valid),
+        "nonsensical": (counts.nonsensical, counts.n),
+        "convergence_all": (counts.convergence, counts.n),
+    }
+    bounds: Row = {}
+    for name in _BOUNDED:
+        bounds |= _bounds(name, wilson(*parts[name], confidence))
+        bounds |= _bounds(f"{name}_exact", clopper_pearson(*parts[name], confidence))
     return {
         "converged": counts.convergence,
         "refused": counts.refusal,
@@ -139,12 +151,8 @@ def _detail(counts: Counts, confidence: float) -> Row:
         "failed": counts.failed,
         "cut_off": counts.cut,
         "thinking_cut": counts.thinking_cut,
-        **_bounds("convergence", wilson(counts.convergence, counts.valid, confidence)),
-        **_bounds(
-            "convergence_exact", clopper_pearson(counts.convergence, counts.valid, confidence)
-        ),
-        **_bounds("refusal", wilson(counts.refusal, counts.valid, confidence)),
-        "convergence_all": _text(percent(fraction(counts.convergence, counts.n))),
+        "convergence_all": _text(percent(fraction(*parts["convergence_all"]))),
+        **bounds,
         "worst_low": _text(percent(worst[0])) if worst else None,
         "worst_high": _text(percent(worst[1])) if worst else None,
     }

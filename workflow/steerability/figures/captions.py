@@ -6,21 +6,24 @@ from steerability.analyse.grid import Grid
 from steerability.config.analysis import Analysis
 
 
-def captions(grid: Grid, plan: Analysis, note: str) -> dict[str, str]:
+def captions(grid: Grid, plan: Analysis, note: str, *, published: bool) -> dict[str, str]:
     """Return the caption of every figure that is made of one judge's labels.
 
     Args:
         grid: the primary judge's labels.
         plan: confidence and resamples.
         note: the judge's note, empty for none.
+        published: whether published gaps are drawn beside.
     """
     level = f"{100 * plan.confidence:g} %"
     who = f"Labels by the judge {grid.judge}{f' ({note})' if note else ''}."
     suite = f"n = {len(grid.scenarios)} scenarios in {len(grid.category_names)} categories"
     boot = (
         f"{level} percentile bootstrap intervals over scenarios, paired and stratified by "
-        f"category ({plan.resamples:,} resamples)"
+        f"category ({plan.resamples:,} resamples; Newcombe's where every resample agrees)"
     )
+    beside = "; a diamond marks the published gap (arXiv 2601.01584), which has no interval"
+    beside = beside if published else ""
     return {
         "convergence": (
             "Convergence under the pro-instrumental suffix, without a suffix and under the "
@@ -29,8 +32,7 @@ def captions(grid: Grid, plan: Analysis, note: str) -> dict[str, str]:
             f"with its interval: {boot}. {suite} per model and intervention. {who}"
         ),
         "delta": (
-            f"The gap Δ, pro minus anti convergence in points, with {boot}; a diamond marks the "
-            f"published gap (arXiv 2601.01584), which has no interval. {suite}. {who}"
+            f"The gap Δ, pro minus anti convergence in points, with {boot}{beside}. {suite}. {who}"
         ),
         "outcomes": f"Shares of the labels over all outputs; {suite} a bar. {who}",
         "categories": (

@@ -74,7 +74,8 @@ def figures(
         for row in (read_csv(published, ["model", "delta"]) if published else [])
         if row["delta"]
     }
-    texts = captions(grid, plan, notes.get(judge, ""))
+    beside = any(row["model"] in known for row in primary)
+    texts = captions(grid, plan, notes.get(judge, ""), published=beside)
     with style():
         drawn: dict[str, Figure] = {
             "convergence": convergence.draw(primary, labels),

@@ -22,7 +22,7 @@ from steerability.pages.payload import (
     script_json,
 )
 from steerability.pages.statistics import folded, verdicts
-from steerability.pages.views import label_counts, table_conditions, table_rows
+from steerability.pages.views import GAPS, label_counts, table_conditions, table_rows
 
 LABEL_NAMES = {label: label.replace("_", " ").capitalize() for label in ALL_LABELS}
 CONDITION_NAMES = {"pro": "Pro", "none": "No suffix", "anti": "Anti"}
@@ -51,6 +51,7 @@ def render(run: Run) -> str:
         labels=ALL_LABELS,
         label_names=LABEL_NAMES,
         table=table_rows(run),
+        gaps=GAPS,
         judges=label_counts(run, ALL_LABELS),
         verdicts=verdicts(run),
         folded=folded(run),

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from steerability.pages.collect import Run
 
 HYPOTHESES = "hypotheses.csv"
+SENSITIVITY = "judge_sensitivity.csv"
 # file -> (title, what it holds)
 FOLDED: dict[str, tuple[str, str]] = {
     "tests.csv": (
         "Every test declared",
         "Estimates and intervals in points; p adjusted by Holm's method within the family.",
     ),
-    "judge_sensitivity.csv": (
+    SENSITIVITY: (
         "What hangs on the judge",
         "The verdict on each hypothesis under every judge of the run.",
     ),
@@ -44,13 +45,14 @@ _WHOLE = "all"
 
 @dataclass(frozen=True)
 class Finding:
-    """What a run says of a hypothesis, or of a part of one."""
+    """What a run says of a hypothesis, or of a part of one; ``others``: judge to its verdict."""
 
     name: str
     statement: str
     contrast: str
     verdict: str
     words: str
+    others: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,20 @@ def verdicts(run: Run) -> list[Verdict]:
     grouped = []
     for name in names:
         mine = [row for row in rows if row["hypothesis"] == name]
-        parts = [_finding(row, row["part"]) for row in mine if row["part"] != _WHOLE]
+        parts = [_finding(run, row, row["part"]) for row in mine if row["part"] != _WHOLE]
         whole = next((row for row in mine if row["part"] == _WHOLE), mine[0])
-        grouped.append(Verdict(_finding(whole, name), parts))
+        grouped.append(Verdict(_finding(run, whole, name), parts))
     return grouped
 
 
-def _finding(row: dict[str, str], name: str) -> Finding:
-    return Finding(name, row["statement"], row["contrast"], row["verdict"], row["words"])
+def _finding(run: Run, row: dict[str, str], name: str) -> Finding:
+    others = {
+        other["judge"]: other["verdict"]
+        for other in run.tables.get(SENSITIVITY, [])
+        if (other["hypothesis"], other["part"]) == (row["hypothesis"], row["part"])
+        and other["judge"] != run.primary
+    }
+    return Finding(name, row["statement"], row["contrast"], row["verdict"], row["words"], others)
 
 
 def folded(run: Run) -> list[Table]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from steerability.analyse.grid import Model
+from steerability.analyse.names import short_names
 from steerability.pages.collect import CONDITIONS, Run
 
 DASH = "–"
@@ -12,6 +14,13 @@ _RATES = {
     "convergence": ("converged", "convergence", "valid"),
     "safety_refusal": ("refused", "refusal", "valid"),
     "nonsensical": ("nonsense", "nonsensical", "n"),
+}
+# column of table1.csv -> how the page heads it
+GAPS = {
+    "authorised": "Authorised: no suffix − anti",
+    "unauthorised": "Unauthorised: pro − no suffix",
+    "delta_all": "Δ over all outputs",
+    "delta_worst": "Δ at worst",
 }
 
 
@@ -34,13 +43,16 @@ class Rate:
 
 @dataclass(frozen=True)
 class TableRow:
-    """A model's line of Table 1: rates by label and condition, and the gap."""
+    """A model's line of Table 1: rates by label and condition, the gap, its parts and bounds.
+
+    A gap is a figure and its interval, both as text; ``gaps`` has the keys of ``GAPS``.
+    """
 
     name: str
     model: str
     rates: dict[str, dict[str, Rate]]
-    delta: str
-    delta_interval: str
+    delta: tuple[str, str]
+    gaps: dict[str, tuple[str, str]]
 
 
 def fragment(**filters: str) -> str:
@@ -58,16 +70,23 @@ def table_conditions(run: Run) -> list[str]:
 def table_rows(run: Run) -> list[TableRow]:
     """Return Table 1, one row per model, in the order of ``table1.csv``."""
     conditions = table_conditions(run)
+    names = short_names([Model(row["model"], row["size"], row["stage"]) for row in run.table])
     return [
         TableRow(
-            name=f"{row['size']} {row['stage']}".strip() or row["model"],
+            name=name,
             model=row["model"],
             rates={label: {c: _rate(row, c, label) for c in conditions} for label in _RATES},
-            delta=row["delta"] or DASH,
-            delta_interval=_interval(row, "delta"),
+            delta=_gap(row, "delta"),
+            gaps={gap: _gap(row, gap) for gap in GAPS},
         )
-        for row in run.table
+        for name, row in zip(names, run.table, strict=True)
     ]
+
+
+def _gap(row: dict[str, str], name: str) -> tuple[str, str]:
+    """A gap and its interval; bounds alone where there is no figure between them."""
+    figure, interval = row.get(name, ""), _interval(row, name)
+    return (figure, interval) if figure else (interval or DASH, "")
 
 
 def _rate(row: dict[str, str], condition: str, label: str) -> Rate:
