@@ -77,7 +77,12 @@ AGREEMENT = {
 
 
 def of_agreement(name: str, rows: Sequence[dict[str, str]]) -> str:
-    """Return the caption of a figure of judges' agreement, n by judge and evaluation."""
+    """Return the caption of a figure of judges' agreement, n by judge and evaluation.
+
+    Args:
+        name: of the figure.
+        rows: of ``agreement.csv``, of the judges that the figure draws.
+    """
     sizes = dict.fromkeys(
         f"{row['judge']} ({row['evaluation']}): n = {row['n']}"
         for row in rows

@@ -103,6 +103,7 @@ def _judges_measured(
 ) -> dict[str, Figure]:
     drawn: dict[str, Figure] = {}
     rows: Sequence[dict[str, str]] = []
+    curves: Sequence[dict[str, str]] = []
     if agreement_table is not None:
         rows = read_csv(agreement_table, ["judge", "evaluation", "condition", "kappa"])
         lone = "no judge of this run stands beside a reference"
@@ -112,7 +113,11 @@ def _judges_measured(
         curves = read_csv(calibration, ["judge", "evaluation", "label", "n", "probability"])
         none = "no judge beside the reference gives probabilities"
         drawn["calibration"] = agreement.draw_calibration(curves) if curves else empty(none)
-    texts |= {name: of_agreement(name, rows) for name in drawn}
+    groups = {(row["judge"], row["evaluation"]) for row in curves}
+    with_curves = [row for row in rows if (row["judge"], row["evaluation"]) in groups]
+    texts |= {
+        name: of_agreement(name, with_curves if name == "calibration" else rows) for name in drawn
+    }
     return drawn
 
 

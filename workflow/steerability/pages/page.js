@@ -145,9 +145,14 @@
       }
     }
   }
+  // Safari has no idle callback: it reads for 8 ms at a time instead
+  const whenIdle = window.requestIdleCallback ?? ((call) => setTimeout(() => {
+    const until = performance.now() + 8;
+    call({ timeRemaining: () => until - performance.now() });
+  }));
   function readWhenIdle(deadline) {
     readSearchable(() => deadline.timeRemaining() > 2);
-    if (unread.length) requestIdleCallback(readWhenIdle);
+    if (unread.length) whenIdle(readWhenIdle);
   }
 
   /* ---- the list ---- */
@@ -358,5 +363,5 @@
   filter();
   settled = JSON.stringify(filters());
   apply();
-  requestIdleCallback(readWhenIdle);
+  whenIdle(readWhenIdle);
 })();
