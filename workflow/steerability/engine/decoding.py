@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from steerability.engine.context import Context
-from steerability.engine.prefixes import Prefixes, in_order
+from steerability.engine.lanes import Plan
+from steerability.engine.prefixes import Prefixes
 from steerability.engine.sampling import Choose, Sampling, chooser
 
 FinishReason = Literal["stop", "length", "context"]
@@ -64,105 +65,102 @@ class _Running:
 
 
 class Decoder:
-    """Generates jobs; slots are kept full and without holes.
+    """Generates a lane's jobs; slots are kept full and without holes.
 
     Args:
         context: where to run.
         width: slots to use, at most those of the context.
         window: the model's context window in tokens.
         share: evaluate shared prefixes once.
-        progress: called with the number of tokens made at every step.
     """
 
-    def __init__(
-        self,
-        context: Context,
-        width: int,
-        window: int,
-        *,
-        share: bool = True,
-        progress: Callable[[int], None] = lambda tokens: None,
-    ) -> None:
+    def __init__(self, context: Context, width: int, window: int, *, share: bool = True) -> None:
         self._context = context
         self._width = width
         self._window = window
-        self._progress = progress
         self.prefixes = Prefixes(context, share=share)
         self.generated = 0
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Generation]]:
-        """Generate all jobs, yielding ``(index, generation)`` as each is finished."""
-        order = deque(in_order([job.prompt for job in jobs]))
+    def run(
+        self,
+        jobs: Sequence[Job],
+        plan: Plan,
+        lane: int = 0,
+        progress: Callable[[int], None] = lambda tokens: None,
+    ) -> Iterator[tuple[int, Generation]]:
+        """Generate a lane's jobs.
+
+        Args:
+            jobs: all jobs.
+            plan: which of them, and in which order.
+            lane: the lane.
+            progress: called with the number of tokens made at every step.
+
+        Yields:
+            ``(index, generation)`` as each is finished.
+        """
         done: deque[tuple[int, Generation]] = deque()
         slots: list[_Running] = []
-        while True:
-            while order and len(slots) < self._width:
-                started = self._start(len(slots), jobs, order, done)
+
+        def start(slot: int) -> _Running | None:
+            """Fill a slot with the next job that does not end at once."""
+            while taken := plan.take(lane):
+                index, after = taken
+                job = jobs[index]
+                running = _Running(index, job, job.limit(self._window), chooser(job.sampling))
+                following = None if after is None else jobs[after].prompt
+                logits = self.prefixes.evaluate(slot, job.prompt, following)
+                ended = running.take(running.choose(logits[0]))
+                count(1)
+                if ended is None:
+                    return running
+                done.append((index, ended))
+            return None
+
+        def count(tokens: int) -> None:
+            self.generated += tokens
+            progress(tokens)
+
+        while not plan.stopped:
+            while len(slots) < self._width:
+                started = start(len(slots))
+                if started is None:
+                    break
+                slots.append(started)
                 while done:
                     yield done.popleft()
-                if started is not None:
-                    slots.append(started)
-            if not slots:
-                return
-            self._step(slots, jobs, order, done)
             while done:
                 yield done.popleft()
+            if not slots:
+                return
+            ended = self._step(slots)
+            count(len(slots))
+            for slot in reversed(range(len(slots))):
+                generation = ended[slot]
+                if generation is None:
+                    continue
+                done.append((slots[slot].index, generation))
+                started = start(slot)
+                if started is not None:
+                    slots[slot] = started
+                else:
+                    self._leave(slot, slots)
 
-    def _start(
-        self,
-        slot: int,
-        jobs: Sequence[Job],
-        order: deque[int],
-        done: deque[tuple[int, Generation]],
-    ) -> _Running | None:
-        """Fill a slot with the next job that does not end at once."""
-        while order:
-            index = order.popleft()
-            job = jobs[index]
-            running = _Running(index, job, job.limit(self._window), chooser(job.sampling))
-            following = jobs[order[0]].prompt if order else None
-            logits = self.prefixes.evaluate(slot, job.prompt, following)
-            ended = running.take(running.choose(logits[0]))
-            self._count(1)
-            if ended is None:
-                return running
-            done.append((index, ended))
-        return None
-
-    def _step(
-        self,
-        slots: list[_Running],
-        jobs: Sequence[Job],
-        order: deque[int],
-        done: deque[tuple[int, Generation]],
-    ) -> None:
-        """Make one token in every slot and put new jobs in place of finished ones."""
+    def _step(self, slots: Sequence[_Running]) -> list[Generation | None]:
+        """Make one token in every slot and return what that ended."""
         logits = self._context.step(
             [running.tokens[-1] for running in slots], [running.position for running in slots]
         )
         # the logits are llama.cpp's own buffer: read them all before anything is evaluated
-        ended = [
+        return [
             running.take(running.choose(row)) for running, row in zip(slots, logits, strict=True)
         ]
-        self._count(len(slots))
-        for slot in reversed(range(len(ended))):
-            generation = ended[slot]
-            if generation is None:
-                continue
-            done.append((slots[slot].index, generation))
-            started = self._start(slot, jobs, order, done)
-            if started is not None:
-                slots[slot] = started
-                continue
-            # nothing is waiting: the last slot moves into the hole, as llama.cpp wants
-            # consecutive slots for one step
-            last = len(slots) - 1
-            if slot != last:
-                self._context.restore(slot, self._context.save(last))
-                slots[slot] = slots[last]
-            self._context.forget(last)
-            slots.pop()
 
-    def _count(self, tokens: int) -> None:
-        self.generated += tokens
-        self._progress(tokens)
+    def _leave(self, slot: int, slots: list[_Running]) -> None:
+        """Empty a slot; the last moves into it, as llama.cpp wants consecutive slots for a step."""
+        last = len(slots) - 1
+        if slot != last:
+            self._context.restore(slot, self._context.save(last))
+            slots[slot] = slots[last]
+        self._context.forget(last)
+        slots.pop()

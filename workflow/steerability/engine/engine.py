@@ -10,7 +10,7 @@ print(engine.vocabulary.detokenize(generation.tokens))
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from steerability.engine.context import Context, Layout, cells_for
 from steerability.engine.decoding import Decoder, Generation, Job
 from steerability.engine.errors import InputError, PromptError
 from steerability.engine.key import BatchPlan
+from steerability.engine.lanes import Plan, lanes_for, parts, side_by_side
 from steerability.engine.memory import (
     Demand,
     MemoryShortError,
@@ -28,6 +29,7 @@ from steerability.engine.memory import (
     fitting_width,
     gigabytes,
 )
+from steerability.engine.prefixes import in_order
 from steerability.engine.prompts import Message, chat_tokens, plain_tokens
 from steerability.engine.scoring import ScoreJob, Scorer, Scores
 from steerability.engine.selfcheck import SelfCheck, self_check
@@ -53,6 +55,24 @@ def balanced(jobs: int, most: int) -> int:
     return -(-jobs // rounds)
 
 
+class _Clock:
+    """Time since it was made, and how much of it contexts spent in llama.cpp, on average."""
+
+    def __init__(self, contexts: Sequence[Context]) -> None:
+        self._contexts = contexts
+        self._inside = self._now()
+        self._begun = time.monotonic()
+
+    def _now(self) -> float:
+        return sum(context.seconds_inside for context in self._contexts)
+
+    def seconds(self) -> float:
+        return round(time.monotonic() - self._begun, 3)
+
+    def inside(self) -> float:
+        return round((self._now() - self._inside) / len(self._contexts), 3)
+
+
 class Engine:
     """A GGUF model that generates and scores token sequences.
 
@@ -61,7 +81,8 @@ class Engine:
     Args:
         path: the GGUF file; of a sharded one the first shard.
         file_bytes: size of all shards; None takes the file's own.
-        parallel: sequences at a time; None takes what the memory holds, at most 16 on a CPU.
+        parallel: sequences at a time; None takes what the memory holds, on a CPU at most 16 for
+            each lane (see ``lanes``).
         threads: CPU threads; None takes all. Bytes depend on neither.
         gpu_layers: layers on an accelerator; None for as many as it holds, where there is one.
         share_prefixes: evaluate what prompts have in common once; bytes do not depend on it.
@@ -94,7 +115,7 @@ class Engine:
         self._facts: dict[str, Any] = {}
         self._header = Weights(path, vocabulary_only=True)
         self._model: Weights | None = None
-        self._live: tuple[Context, SelfCheck] | None = None
+        self._live: tuple[list[Context], SelfCheck] | None = None
         self.demand = Demand.of(self._header, file_bytes or path.stat().st_size)
         self.vocabulary = Vocabulary(self._header)
         self.window = self._header.context_length
@@ -221,21 +242,30 @@ class Engine:
         if not jobs:
             return
         longest = max(len(job.prompt) + job.limit(self.window) for job in jobs)
-        context, check = self._ready(longest, len(jobs), self.settle(longest))
-        started, inside = time.monotonic(), context.seconds_inside
-        decoder = Decoder(
-            context, check.width, self.window, share=self.share_prefixes, progress=progress
-        )
+        batches = self.settle(longest)
+        contexts, check = self._ready(longest, self._widths(longest, len(jobs), batches), batches)
+        decoders = [
+            Decoder(
+                context,
+                min(check.width, context.layout.width),
+                self.window,
+                share=self.share_prefixes,
+            )
+            for context in contexts
+        ]
+        plan = Plan(in_order([job.prompt for job in jobs]), len(decoders))
+        works = [partial(d.run, jobs, plan, lane) for lane, d in enumerate(decoders)]
+        begun = _Clock(contexts)
         try:
-            yield from decoder.run(jobs)
+            yield from side_by_side(works, plan, progress)
         finally:
             self._facts |= {
-                "width": check.width,
-                "seconds_generating": round(time.monotonic() - started, 3),
-                "seconds_in_llama_cpp": round(context.seconds_inside - inside, 3),
-                "prompt_tokens_evaluated": decoder.prefixes.evaluated,
-                "prompt_tokens_copied": decoder.prefixes.copied,
-                "tokens_generated": decoder.generated,
+                "width": sum(min(check.width, c.layout.width) for c in contexts),
+                "seconds_generating": begun.seconds(),
+                "seconds_in_llama_cpp": begun.inside(),
+                "prompt_tokens_evaluated": sum(d.prefixes.evaluated for d in decoders),
+                "prompt_tokens_copied": sum(d.prefixes.copied for d in decoders),
+                "tokens_generated": sum(d.generated for d in decoders),
             }
 
     def score(
@@ -271,65 +301,96 @@ class Engine:
             return
         longest = max(job.longest for job in jobs)
         self.settle(longest)
-        context, _ = self._ready(longest, 1, None)
-        started = time.monotonic()
-        scorer = Scorer(context, share=self.share_prefixes, progress=progress)
+        contexts, _ = self._ready(longest, self._scoring_widths(longest, len(jobs)), None)
+        scorers = [Scorer(context, share=self.share_prefixes) for context in contexts]
+        plan = Plan(in_order([job.prompt for job in jobs]), len(scorers))
+        works = [partial(s.run, jobs, plan, lane) for lane, s in enumerate(scorers)]
+        begun = _Clock(contexts)
         try:
-            yield from scorer.run(jobs)
+            yield from side_by_side(works, plan, progress)
         finally:
             self._facts |= {
-                "seconds_scoring": round(time.monotonic() - started, 3),
-                "prompt_tokens_evaluated": scorer.prefixes.evaluated,
-                "prompt_tokens_copied": scorer.prefixes.copied,
+                "seconds_scoring": begun.seconds(),
+                "prompt_tokens_evaluated": sum(s.prefixes.evaluated for s in scorers),
+                "prompt_tokens_copied": sum(s.prefixes.copied for s in scorers),
             }
 
-    def _ready(self, tokens: int, jobs: int, plan: BatchPlan | None) -> tuple[Context, SelfCheck]:
-        """Return an empty, checked context for sequences so long; the last one if it will do.
+    def _ready(
+        self, tokens: int, widths: Sequence[int], plan: BatchPlan | None
+    ) -> tuple[list[Context], SelfCheck]:
+        """Return empty, checked contexts for sequences so long; the last ones if they will do.
 
         One generator at a time: it owns the slots until it is finished or closed.
         """
+        padded = plan is not None
         if self._live is not None:
-            context, check = self._live
-            layout = context.layout
-            fits = layout.cells >= cells_for(tokens) and layout.padded == (plan is not None)
-            if fits and layout.width == self._width(tokens, jobs, plan, layout):
-                context.clear()
-                return context, check
+            contexts, check = self._live
+            first = contexts[0].layout
+            if (
+                first.cells >= cells_for(tokens)
+                and first.padded == padded
+                and [context.layout.width for context in contexts] == widths
+            ):
+                for context in contexts:
+                    context.clear()
+                return contexts, check
             self._drop()
-        width = self._width(tokens, jobs, plan)
         model = self.load()
-        context = Context(
-            model, Layout(width, cells_for(tokens), self.threads, padded=plan is not None)
-        )
-        check = self_check(context)
+        threads = parts(max(self.threads, len(widths)), len(widths))
+        contexts = [
+            Context(model, Layout(width, cells_for(tokens), share, padded=padded))
+            for width, share in zip(widths, threads, strict=True)
+        ]
+        # the lanes are alike, and the first is the widest
+        check = self_check(contexts[0])
         self._facts |= {
             "threads": self.threads,
+            "lanes": len(contexts),
             "gpu_layers": model.gpu_layers,
             "self_check": check.facts(),
         }
-        self._live = context, check
-        return context, check
+        self._live = contexts, check
+        return contexts, check
 
-    def _width(
-        self, tokens: int, jobs: int, plan: BatchPlan | None, held: Layout | None = None
-    ) -> int:
-        if self._plan is not None:
-            return plan.width if plan is not None else jobs
-        wanted = min(self.parallel or balanced(jobs, CPU_WIDTH), jobs)
-        if held is not None:
-            return wanted
+    def _widths(self, tokens: int, jobs: int, plan: BatchPlan | None) -> list[int]:
+        """Return the slots of each lane for generating."""
+        if plan is not None:
+            return [plan.width]
+        most = self.parallel or CPU_WIDTH * self._lanes(CPU_WIDTH * self.threads)
+        wanted = min(balanced(jobs, most), jobs)
+        width = wanted if self._holds(tokens, wanted) else self._fitting(tokens, wanted)
+        return parts(width, self._lanes(width))
+
+    def _scoring_widths(self, tokens: int, jobs: int) -> list[int]:
+        """Return a slot for each lane; lanes that score have one sequence at a time."""
+        wanted = min(self._lanes(jobs), self.parallel or jobs)
+        return [1] * (wanted if self._holds(tokens, wanted) else self._fitting(tokens, wanted))
+
+    def _lanes(self, sequences: int) -> int:
+        return 1 if self._plan else lanes_for(self.demand.weights, self.threads, sequences)
+
+    def _holds(self, tokens: int, width: int) -> bool:
+        """Return whether the contexts at hand have so many slots, which then need no new memory."""
+        layouts = [context.layout for context in self._live[0]] if self._live else []
+        return sum(layout.width for layout in layouts) == width and layouts[0].cells >= cells_for(
+            tokens
+        )
+
+    def _fitting(self, tokens: int, wanted: int) -> int:
         there = self.demand if self._model is None else self.demand.loaded()
         return fitting_width(there, tokens, wanted, available())
 
     def _drop(self) -> None:
         if self._live is not None:
-            self._live[0].close()
+            for context in self._live[0]:
+                context.close()
             self._live = None
 
     def facts(self) -> dict[str, Any]:
         """Return what is worth knowing of the work so far and changes no byte of it.
 
-        ``width``, ``threads``, ``gpu_layers``, ``self_check`` (see ``SelfCheck``),
+        ``width`` (of all lanes), ``lanes``, ``threads``, ``gpu_layers``, ``self_check`` (see
+        ``SelfCheck``),
         ``seconds_generating``, ``seconds_in_llama_cpp``, ``prompt_tokens_evaluated``,
         ``prompt_tokens_copied`` (shared prefixes), ``tokens_generated``.
         """

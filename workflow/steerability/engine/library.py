@@ -8,6 +8,7 @@ every key.
 import ctypes
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -29,14 +30,23 @@ lib: Any = llama_cpp.llama_cpp
 
 _WARN, _ERROR = 3, 4
 _GPU = 1
-_lines: list[str] = []
+
+
+class _Log(threading.local):
+    """What llama.cpp logged in this thread."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+
+_log = _Log()
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
 def _keep_log(level: int, text: bytes, _: Any) -> None:
     if level in (_WARN, _ERROR):
-        _lines.append(text.decode("utf-8", "replace").strip())
-        del _lines[:-50]
+        _log.lines.append(text.decode("utf-8", "replace").strip())
+        del _log.lines[:-50]
 
 
 @cache
@@ -48,17 +58,17 @@ def start() -> None:
 
 @contextmanager
 def reasons() -> Iterator[Callable[[], str]]:
-    """Collect what llama.cpp logs as errors within the block.
+    """Collect what llama.cpp logs as errors within the block, in this thread.
 
     Yields:
         a function that returns the first such line (the cause; later ones repeat it) without
         the name of the C function in front, or an empty text.
     """
     start()
-    _lines.clear()
+    _log.lines.clear()
 
     def reason() -> str:
-        for line in _lines:
+        for line in _log.lines:
             if line:
                 line = re.sub(r"^[A-Za-z_:]+: (error [a-z ]+: )?", "", line)
                 return " ".join(line.split())

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steerability.engine.context import CHUNK, Context
-from steerability.engine.prefixes import Prefixes, in_order
+from steerability.engine.lanes import Plan
+from steerability.engine.prefixes import Prefixes
 from steerability.engine.sampling import greedy
 
 # Beyond this the last bits of exp and log differ between CPUs.
@@ -54,27 +55,36 @@ class Scorer:
     Args:
         context: where to run.
         share: evaluate shared prefixes once; the scores are the same.
-        progress: called with the number of tokens evaluated or copied, for every job.
     """
 
-    def __init__(
-        self,
-        context: Context,
-        *,
-        share: bool = True,
-        progress: Callable[[int], None] = lambda tokens: None,
-    ) -> None:
+    def __init__(self, context: Context, *, share: bool = True) -> None:
         self._context = context
-        self._progress = progress
         self.prefixes = Prefixes(context, share=share)
 
-    def run(self, jobs: Sequence[ScoreJob]) -> Iterator[tuple[int, Scores]]:
-        """Score all jobs, yielding ``(index, log-probabilities per continuation and token)``."""
-        for index in in_order([job.prompt for job in jobs]):
+    def run(
+        self,
+        jobs: Sequence[ScoreJob],
+        plan: Plan,
+        lane: int = 0,
+        progress: Callable[[int], None] = lambda tokens: None,
+    ) -> Iterator[tuple[int, Scores]]:
+        """Score a lane's jobs.
+
+        Args:
+            jobs: all jobs.
+            plan: which of them, and in which order.
+            lane: the lane.
+            progress: called with the number of tokens evaluated or copied, for every job.
+
+        Yields:
+            ``(index, log-probabilities per continuation and token)``.
+        """
+        while taken := plan.take(lane):
+            index = taken[0]
             job = jobs[index]
             first = self.prefixes.replace(0, job.prompt)[0].copy()
             scores = tuple(self._continue(job, tokens, first) for tokens in job.continuations)
-            self._progress(len(job.prompt))
+            progress(len(job.prompt))
             yield index, scores
 
     def _continue(

@@ -112,7 +112,6 @@ class LlmJudge:
             engine = Engine(
                 load_path(weights),
                 file_bytes=weights_bytes(weights),
-                parallel=1,
                 threads=threads,
                 gpu_layers=gpu_layers,
             )
