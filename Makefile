@@ -93,11 +93,13 @@ bench: $(VENV)/complete ## the engine beside llama.cpp's server and others, in r
 bench-full: $(VENV)/complete ## the same, and how cost grows with cells, lengths and width
 	PYTHONPATH=workflow $(BIN)/python benchmarks/bench.py --full $(BENCH)
 
-bench-extra: .venv-bench/complete ## let transformers take part in the benchmark (700 MB)
+bench-extra: .venv-bench/complete ## let transformers take part in the benchmark (some GB without torch's CPU build)
 
-.venv-bench/complete: envs/bench.txt
+.venv-bench/complete: envs/bench.txt envs/bench-cpu.txt envs/bench-cuda.txt
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/pip install -q --require-hashes --no-deps -r envs/bench.txt
+	.venv-bench/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r envs/bench.txt
+	.venv-bench/bin/pip install -q --require-hashes --no-deps -r envs/bench-cpu.txt 2>/dev/null || \
+	  .venv-bench/bin/pip install -q --require-hashes --no-deps -r envs/bench-cuda.txt
 	@touch $@
 
 clean: ## remove what runs made, except store and weights
