@@ -7,6 +7,8 @@ configfile: f"{workflow.basedir}/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/sources.smk"
+include: "workflow/rules/containers.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"

@@ -10,10 +10,11 @@ from steerability.cli import run
 from steerability.config.load import load_config
 from steerability.errors import UserError
 from steerability.fetch.sources import SourceFolder
-from steerability.plan.inputs import published_mode, suffix_sources, wanted_sources
+from steerability.plan.inputs import published_mode, suffix_run, wanted_sources
 from steerability.plan.overview import plan_models
 from steerability.records import Intervention
 from steerability.suites.load import load_suite
+from steerability.transcripts.runs import published_runs
 
 NONE = Intervention(name="none", text="")
 SOURCES = SourceFolder(Path("config/sources.csv"), Path("nowhere"))
@@ -66,24 +67,27 @@ def test_a_runs_own_limit_lowers_every_model() -> None:
 
 
 def test_a_suffix_is_taken_from_the_smallest_log(tmp_path: Path) -> None:
-    log, settings = suffix_sources(SOURCES, "pro")
+    run = suffix_run(SOURCES, "pro")
     sizes = [
         source.bytes
         for name, source in SOURCES.sources.items()
         if name.endswith("pro_ic/stdout.log")
     ]
-    assert SOURCES.source(log).bytes == min(sizes)
-    assert settings == log.replace("stdout.log", "config.json")
+    assert SOURCES.source(run.log).bytes == min(sizes)
     other = next(
-        name for name in SOURCES.sources if name.endswith("Thinking-2507/pro_ic/stdout.log")
+        run
+        for run in published_runs(SOURCES.sources)
+        if run.model.endswith("Thinking-2507") and run.intervention == "pro"
     )
-    path = tmp_path / SOURCES.source(other).path
+    assert suffix_run(SOURCES, "pro", None, [other]) == other
+    assert suffix_run(SOURCES, "anti", None, [other]).intervention == "anti"
+    path = tmp_path / SOURCES.source(other.log).path
     path.parent.mkdir(parents=True)
     path.touch()
-    assert suffix_sources(SOURCES, "pro", tmp_path)[0] == other
+    assert suffix_run(SOURCES, "pro", tmp_path) == other
     path.unlink()
     with pytest.raises(UserError, match="no published log of the condition pro_ic"):
-        suffix_sources(SOURCES, "pro", tmp_path)
+        suffix_run(SOURCES, "pro", tmp_path)
 
 
 def test_published_labels_are_known() -> None:

@@ -10,21 +10,17 @@ from steerability.canonical import canonical_json
 from steerability.config.inputs import check_inputs
 from steerability.config.load import check_config
 from steerability.config.model import EndpointModel
-from steerability.containers.binds import bind_words, weight_sources
-from steerability.containers.preflight import preflight
 from steerability.errors import UserError
-from steerability.fetch.package import installed_file
 from steerability.fetch.pins import read_pins
-from steerability.fetch.sources import read_sources
-from steerability.suites.instrumentaleval import ORDER, source_name
-from steerability.transcripts.availability import at_hand, digest_of_pins
-from steerability.transcripts.layout import MODES
+from steerability.fetch.sources import SourceFolder
+from steerability.transcripts.availability import at_hand
 from steerability.transcripts.runs import published_runs
 
 try:
     CONFIG = check_config(dict(config))
     WEIGHTS = read_pins(HOME / CONFIG.sources.weights)
-    SOURCES = read_sources(HOME / CONFIG.sources.index)
+    SOURCE_FOLDER = SourceFolder(HOME / CONFIG.sources.index, Path(CONFIG.sources.folder))
+    SOURCES = SOURCE_FOLDER.sources
     TRANSCRIPTS = CONFIG.outputs == "transcripts"
     AT_HAND = at_hand(CONFIG, HOME / CONFIG.sources.index) if TRANSCRIPTS else None
     CONFIG = AT_HAND.config if AT_HAND else CONFIG
@@ -43,104 +39,12 @@ wildcard_constraints:
     shard=r"\d{3}",
 
 
-# In a container the image's python and its packages are used, outside the one that runs Snakemake.
-shell.prefix(
-    '[ -n "${{APPTAINER_CONTAINER:-}}" ] || '
-    f"export PATH={Path(sys.executable).parent}:$PATH; "
-    f"export PYTHONPATH={Path(workflow.basedir) / 'workflow'} PYTHONHASHSEED=0; "
-)
-
-
 def code(*rooms):
     """Files of the package that decide a stage's result: Snakemake does not track imports."""
     package = HOME / "workflow" / "steerability"
     kinds = {".py", ".j2", ".css", ".js"}
     paths = (path for room in rooms for path in (package / room).glob("*"))
     return sorted(str(path) for path in paths if path.suffix in kinds)
-
-
-DEPLOYMENT = workflow.deployment_settings
-IN_CONTAINERS = "apptainer" in {str(method) for method in DEPLOYMENT.deployment_method}
-GPU = "--nv" in (DEPLOYMENT.apptainer_args or "").split()
-
-
-def all_cores():
-    """Threads of the jobs that use a whole machine, shared among its graphics cards.
-
-    On a cluster the profile's set-threads says.
-    """
-    cards = workflow.global_resources.get("gpu", 1) if GPU else 1
-    return max(1, (workflow.resource_settings.cores or 8) // max(1, cards))
-
-
-def memory_mb(weights):
-    """Memory, in MB, of a job that loads weights: their size, its cache beside them, and Python.
-
-    A size that is not known yet (`steerability lock`) counts as that of the largest pinned model.
-    """
-    size = (WEIGHTS[weights].bytes or 20_000_000_000) if weights else 0
-    return 4000 + round(1.25e-6 * size)
-
-
-def image(name):
-    """The Apptainer image of a stage, built by `make containers`."""
-    name = "engine-cuda" if name == "engine" and GPU else name
-    return str(HOME / "containers" / "images" / f"{name}.sif")
-
-
-def judge_image_of(name):
-    entry = judge(name)
-    if getattr(entry, "url", None):
-        return None
-    return image("engine" if getattr(entry, "weights", None) else "analysis")
-
-
-def judge_image(wildcards):
-    """Judges with weights need the engine, those without the analysis packages, APIs the network."""
-    return judge_image_of(wildcards.judge)
-
-
-def images():
-    """The images that the rules of this run name."""
-    if not IN_CONTAINERS:
-        return []
-    wanted = {judge_image_of(chosen.judge) for chosen in CONFIG.judges} | {image("analysis")}
-    if CONFIG.outputs == "generate" and not all(map(is_endpoint, CONFIG.models)):
-        wanted.add(image("engine"))
-    return [Path(path) for path in wanted - {None}]
-
-
-def files_of_config():
-    """Files that the config names, wherever they lie."""
-    templates = [file for name in CONFIG.models for file in template_input(name)]
-    rubrics = [getattr(judge(chosen.judge), "rubric", None) for chosen in CONFIG.judges]
-    return [
-        *suite_file(),
-        *suite_files(),
-        *intervention_inputs(),
-        *templates,
-        *(str(HOME / rubric) for rubric in filter(None, rubrics)),
-    ]
-
-
-def check_host():
-    """Fail now, with one line, for what would fail later; let containers see what they need."""
-    # A cluster's jobs bring their own host, where this is read again.
-    here = workflow.resource_settings.cores is not None or workflow.remote_exec
-    preflight(images=images(), store=Path(CONFIG.store), gpu=GPU and here)
-    installed = [installed_file(pin) for pin in WEIGHTS.values() if pin.source == "package"]
-    words = bind_words(
-        Path.cwd(),
-        writable=[Path(CONFIG.results), Path(CONFIG.store), Path(CONFIG.weights_dir)],
-        readable=[
-            Path(workflow.basedir),
-            *weight_sources(Path(CONFIG.weights_dir), filter(None, installed)),
-            *map(Path, files_of_config()),
-        ],
-    )
-    options = " ".join(map(shlex.quote, words))
-    if IN_CONTAINERS and options not in (DEPLOYMENT.apptainer_args or ""):
-        DEPLOYMENT.apptainer_args = f"{DEPLOYMENT.apptainer_args or ''} {options}"
 
 
 def spec(record):
@@ -242,83 +146,6 @@ def published_files():
 
 def final_targets():
     return [f"{RUN}/manifest.json"]
-
-
-def source_file(name):
-    return f"{CONFIG.sources.folder}/{name}"
-
-
-def from_sources():
-    """Where `fetch` takes files from."""
-    mirror = CONFIG.sources.mirror
-    words = ["--sources-table", HOME / CONFIG.sources.index, "--output-dir", CONFIG.sources.folder]
-    words += ["--mirror", mirror] if mirror else ["--base-url", CONFIG.sources.base_url]
-    return shlex.join(map(str, words))
-
-
-def read_sources_from():
-    """Where the fetched files are, and what they must be."""
-    words = ["--sources-table", HOME / CONFIG.sources.index, "--sources", CONFIG.sources.folder]
-    return shlex.join(map(str, words))
-
-
-def pins(names):
-    return digest_of_pins(SOURCES, names)
-
-
-def suite_sources():
-    return [source_name(category) for category in ORDER]
-
-
-def suite_file():
-    """The suite's own file; none for the published suite."""
-    path = getattr(CONFIG.catalogue.suites[CONFIG.suite], "path", None)
-    return [str(HOME / path)] if path else []
-
-
-def suite_files():
-    """The fetched files of the published suite; none for one of this project's format."""
-    entry = CONFIG.catalogue.suites[CONFIG.suite]
-    return [source_file(name) for name in suite_sources() if entry.kind == "instrumentaleval"]
-
-
-def suite_options():
-    entry = CONFIG.catalogue.suites[CONFIG.suite]
-    if entry.kind == "instrumentaleval":
-        return f"--instrumentaleval {entry.selection} {read_sources_from()}"
-    return ""
-
-
-def run_names(published, mode):
-    return [f"transcripts/{published}/{mode}/{file}" for file in ("stdout.log", "config.json")]
-
-
-def suffix_run(intervention):
-    """The run that a published suffix is recovered from: one of this run's, or one at hand."""
-    mirror = CONFIG.sources.mirror
-    own = [run for runs in AT_HAND.runs.values() for run in runs] if AT_HAND else []
-    runs = [run for run in own + published_runs(SOURCES) if run.intervention == intervention]
-    held = [run for run in runs if not mirror or (Path(mirror) / SOURCES[run.log].path).is_file()]
-    return (held or runs)[0]
-
-
-def intervention_text(text):
-    """File of a text: as named, or recovered where it is `published:LABEL`; empty for none."""
-    label = text.removeprefix("published:")
-    if label != text:
-        names = {mode: name for name, mode in MODES.items()}
-        return f"{CONFIG.sources.folder}/suffixes/{names.get(label, label)}.txt"
-    return str(HOME / text) if text else ""
-
-
-def intervention_texts():
-    """Name → file of the text, or nothing for no suffix."""
-    texts = {name: CONFIG.catalogue.interventions[name] for name in CONFIG.interventions}
-    return {name: intervention_text(text) for name, text in texts.items()}
-
-
-def intervention_inputs():
-    return [text for text in intervention_texts().values() if text]
 
 
 def template_input(name):
@@ -427,18 +254,6 @@ def generated_judges():
     return [name for name, kind in kinds.items() if kind != "published"]
 
 
-def runs_of(name):
-    return AT_HAND.runs[name]
-
-
-def run_files(name):
-    return [source_file(file) for run in runs_of(name) for file in (run.log, run.settings)]
-
-
-def run_pins(name):
-    return pins([file for run in runs_of(name) for file in (run.log, run.settings)])
-
-
 def absent_remark():
     """What a table of published outputs must say that it lacks."""
     absent = AT_HAND.absent if AT_HAND else ""
@@ -496,10 +311,3 @@ def show_result():
     table = Path(RUN) / "table1.md"
     if table.exists():
         print(f"\n{table.read_text(encoding='utf-8')}\nTable 1: {table}\nEverything: {RUN}/")
-
-
-try:
-    check_host()
-except UserError as error:
-    print(f"steerability: {error}", file=sys.stderr)
-    sys.exit(2)

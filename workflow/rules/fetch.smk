@@ -61,8 +61,8 @@ rule fetch_run:
 rule suffix:
     input:
         suite=[source_file(name) for name in suite_sources()],
-        log=lambda wildcards: source_file(suffix_run(wildcards.intervention).log),
-        settings=lambda wildcards: source_file(suffix_run(wildcards.intervention).settings),
+        log=lambda wildcards: source_file(suffix_log(wildcards.intervention).log),
+        settings=lambda wildcards: source_file(suffix_log(wildcards.intervention).settings),
         suffixes=HOME / CONFIG.sources.suffixes,
         code=code("transcripts"),
     output:

@@ -1,5 +1,6 @@
 """Checking the files that a config names, before anything runs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from steerability.config.model import Config, GgufModel, SuiteFile
@@ -26,17 +27,36 @@ def check_inputs(config: Config, home: Path) -> None:
         text = config.catalogue.interventions[name]
         if text and not text.startswith(PUBLISHED):
             load_intervention(name, home / text)
+    for what, path in _further_files(config):
+        if not (home / path).is_file():
+            raise UserError(
+                f"{what} is missing", where=home / path, mend="correct the path in the config"
+            )
+
+
+def named_files(config: Config, home: Path) -> list[Path]:
+    """Return every file that a run's config names, wherever it lies.
+
+    Args:
+        config: the run.
+        home: the repository, which paths in the config are relative to.
+    """
+    suite = config.catalogue.suites[config.suite]
+    texts = [config.catalogue.interventions[name] for name in config.interventions]
+    files = [suite.path] if isinstance(suite, SuiteFile) else []
+    files += [text for text in texts if text and not text.startswith(PUBLISHED)]
+    files += [path for _, path in _further_files(config)]
+    return [home / path for path in files]
+
+
+def _further_files(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield templates and rubrics: what messages call them, and their paths."""
     for name in config.models:
         model = config.catalogue.models[name]
         template = model.template if isinstance(model, GgufModel) else "gguf"
         if template not in ("gguf", "none"):
-            _exists(home / template, f"the chat template of {name}")
+            yield f"the chat template of {name}", template
     for chosen in config.judges:
         rubric = getattr(config.catalogue.judges[chosen.judge], "rubric", None)
         if rubric:
-            _exists(home / rubric, f"the rubric of {chosen.judge}")
-
-
-def _exists(path: Path, what: str) -> None:
-    if not path.is_file():
-        raise UserError(f"{what} is missing", where=path, mend="correct the path in the config")
+            yield f"the rubric of {chosen.judge}", rubric

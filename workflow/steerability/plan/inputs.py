@@ -12,7 +12,7 @@ from steerability.suites.instrumentaleval import ORDER, load_instrumentaleval, s
 from steerability.suites.load import load_intervention, load_suite
 from steerability.suites.model import Suite
 from steerability.transcripts.layout import MODES
-from steerability.transcripts.runs import published_runs, recover_suffix
+from steerability.transcripts.runs import PublishedRun, published_runs, recover_suffix
 
 PUBLISHED = "published:"
 SUFFIXES = Path("workflow/reference/suffixes.csv")
@@ -36,8 +36,12 @@ def places_of(config: Config, home: Path) -> Places:
 
 
 def wanted_weights(config: Config) -> list[str]:
-    """Return the weights of a run's models, then of its judges, each once."""
-    models = [config.catalogue.models[name] for name in config.models]
+    """Return the weights of a run's models, then of its judges, each once.
+
+    Models whose published outputs take the place of generation need none.
+    """
+    generated = config.models if config.outputs == "generate" else ()
+    models = [config.catalogue.models[name] for name in generated]
     judges = [config.catalogue.judges[use.judge] for use in config.judges]
     names = [entry.weights for entry in models if isinstance(entry, GgufModel)]
     names += [entry.weights for entry in judges if isinstance(entry, LlmJudge)]
@@ -63,16 +67,26 @@ def published_mode(text: str) -> str | None:
     )
 
 
-def suffix_sources(sources: SourceFolder, mode: str, mirror: Path | None = None) -> list[str]:
-    """Return the names of the two files that a published suffix is recovered from.
+def suffix_run(
+    sources: SourceFolder, mode: str, mirror: Path | None = None, own: Sequence[PublishedRun] = ()
+) -> PublishedRun:
+    """Return the published run that a suffix is recovered from.
 
-    The text is the same in every log of its condition; the smallest is taken, of those that the
-    mirror holds where there is one.
+    The text is the same in every log of its condition; the smallest is taken, of the run's own
+    where it has one, of those that the mirror holds where there is one.
+
+    Args:
+        sources: the outside files.
+        mode: ``pro`` or ``anti``.
+        mirror: where they are taken from; None for their URLs.
+        own: the published runs that take part anyway.
 
     Raises:
-        UserError: no such file.
+        UserError: no such log can be had.
     """
-    runs = [run for run in published_runs(sources.sources) if run.intervention == mode]
+    every = published_runs(sources.sources)
+    runs = [run for run in own if run.intervention == mode]
+    runs = runs or [run for run in every if run.intervention == mode]
     if mirror is not None:
         runs = [run for run in runs if (mirror / sources.source(run.log).path).is_file()]
     if not runs:
@@ -81,20 +95,15 @@ def suffix_sources(sources: SourceFolder, mode: str, mirror: Path | None = None)
             where=mirror or sources.table,
             mend="name a mirror that holds one, or leave the mirror out",
         )
-    smallest = min(runs, key=lambda run: sources.source(run.log).bytes)
-    return [smallest.log, smallest.settings]
+    return min(runs, key=lambda run: sources.source(run.log).bytes)
 
 
 def wanted_sources(config: Config, sources: SourceFolder, mirror: Path | None = None) -> list[str]:
     """Return the names of the outside files that a run's plan is made from, each once."""
     entry = config.catalogue.suites[config.suite]
     modes = [published_mode(config.catalogue.interventions[name]) for name in config.interventions]
-    logs = [
-        name
-        for mode in modes
-        if mode not in (None, "none")
-        for name in suffix_sources(sources, mode or "", mirror)
-    ]
+    runs = [suffix_run(sources, mode, mirror) for mode in modes if mode and mode != "none"]
+    logs = [name for run in runs for name in (run.log, run.settings)]
     if isinstance(entry, SuiteFile) and not logs:
         return []
     return [*map(source_name, ORDER), *logs]

@@ -180,7 +180,7 @@ def needs_of(
         model = config.catalogue.models[name]
         limit = min(model.max_tokens, config.max_tokens or model.max_tokens)
         limits.append(limit)
-        if isinstance(model, GgufModel):
+        if isinstance(model, GgufModel) and config.outputs == "generate":
             known = facts[model.weights]
             found = generating(known.demand, limit, prompts, card) if known else None
             rows.append((f"{model.size} {model.stage}", model.weights, found))

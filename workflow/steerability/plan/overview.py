@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,15 +12,13 @@ from steerability.errors import UserError
 from steerability.fetch.download import fetch_sources
 from steerability.fetch.pins import WeightPin, read_pins
 from steerability.fetch.sources import SourceFolder
-from steerability.fetch.weights import Places, on_this_machine
 from steerability.plan.inputs import (
     home_of,
-    places_of,
     read_interventions,
     read_suite,
     wanted_sources,
-    wanted_weights,
 )
+from steerability.plan.outside import described, weights_of
 from steerability.plan.requests import plan_requests
 from steerability.records import Intervention
 from steerability.suites.model import Suite
@@ -116,22 +114,18 @@ def overview_lines(
     return lines
 
 
-def weight_lines(config: Config, pins: dict[str, WeightPin], places: Places) -> list[str]:
+def weight_lines(config: Config, home: Path, pins: Mapping[str, WeightPin]) -> list[str]:
     """Return one line per weight that a run's models and judges use: where it is or comes from.
 
     Args:
         config: the run.
+        home: the repository.
         pins: the weights table.
-        places: where weights are put and looked for; nothing is read through or fetched.
     """
-    lines = []
-    for name in wanted_weights(config):
-        pin = pins[name]
-        here: Path | None = on_this_machine(pin, places)
-        size = f", {pin.bytes:,} bytes" if pin.bytes else ""
-        where = f"here, {here}" if here else f"to fetch from {pin.repository or pin.file}"
-        lines.append(f"weights {name}: {where}{'' if here else size}")
-    return lines
+    return [
+        f"weights {pin.name}: " + (f"here, {here}" if here else f"to fetch from {described(pin)}")
+        for pin, here in weights_of(config, home, pins)
+    ]
 
 
 def show(configfiles: list[Path], mirror: Path | None) -> None:
@@ -148,7 +142,7 @@ def show(configfiles: list[Path], mirror: Path | None) -> None:
     home = home_of(configfiles)
     mirror = mirror or (Path(config.sources.mirror) if config.sources.mirror else None)
     pins = read_pins(home / config.sources.weights)
-    for line in weight_lines(config, pins, places_of(config, home)):
+    for line in weight_lines(config, home, pins):
         print(line)
     sources = SourceFolder(home / config.sources.index, Path(config.sources.folder))
     names = wanted_sources(config, sources, mirror)

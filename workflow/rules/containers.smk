@@ -1,0 +1,67 @@
+# What runs where: the shell's first words, the images of the stages, the threads and memory of jobs,
+# and a look at the host before anything runs.
+
+from steerability.containers.choice import (
+    binds_of,
+    image_file,
+    images_of,
+    judge_image as image_name,
+)
+from steerability.containers.preflight import preflight
+
+# In a container the image's python and its packages are used, outside the one that runs Snakemake.
+shell.prefix(
+    '[ -n "${{APPTAINER_CONTAINER:-}}" ] || '
+    f"export PATH={Path(sys.executable).parent}:$PATH; "
+    f"export PYTHONPATH={Path(workflow.basedir) / 'workflow'} PYTHONHASHSEED=0; "
+)
+
+DEPLOYMENT = workflow.deployment_settings
+IN_CONTAINERS = "apptainer" in {str(method) for method in DEPLOYMENT.deployment_method}
+GPU = "--nv" in (DEPLOYMENT.apptainer_args or "").split()
+
+
+def image(name):
+    return str(image_file(HOME, name, gpu=GPU))
+
+
+def judge_image(wildcards):
+    """Judges with weights need the engine, those without the analysis packages, APIs the network."""
+    name = image_name(judge(wildcards.judge))
+    return image(name) if name else None
+
+
+def all_cores():
+    """Threads of the jobs that use a whole machine, shared among its graphics cards.
+
+    On a cluster the profile's set-threads says.
+    """
+    cards = workflow.global_resources.get("gpu", 1) if GPU else 1
+    return max(1, (workflow.resource_settings.cores or 8) // max(1, cards))
+
+
+def memory_mb(weights):
+    """Memory, in MB, of a job that loads weights: their size, its cache beside them, and Python.
+
+    A size that is not known yet (`steerability lock`) counts as that of the largest pinned model.
+    """
+    size = (WEIGHTS[weights].bytes or 20_000_000_000) if weights else 0
+    return 4000 + round(1.25e-6 * size)
+
+
+def check_host():
+    """Fail now, with one line, for what would fail later; let containers see what they need."""
+    # A cluster's jobs bring their own host, where this is read again.
+    here = workflow.resource_settings.cores is not None or workflow.remote_exec
+    images = images_of(CONFIG, HOME, gpu=GPU) if IN_CONTAINERS else []
+    preflight(images=images, store=Path(CONFIG.store), gpu=GPU and here)
+    options = shlex.join(binds_of(CONFIG, HOME, WEIGHTS.values(), Path.cwd()))
+    if IN_CONTAINERS and options not in (DEPLOYMENT.apptainer_args or ""):
+        DEPLOYMENT.apptainer_args = f"{DEPLOYMENT.apptainer_args or ''} {options}"
+
+
+try:
+    check_host()
+except UserError as error:
+    print(f"steerability: {error}", file=sys.stderr)
+    sys.exit(2)

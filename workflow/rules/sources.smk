@@ -1,0 +1,115 @@
+# Outside files: where they come from, which ones a run reads, and what it lacks before it starts.
+
+from steerability.plan.inputs import suffix_run
+from steerability.plan.outside import to_fetch
+from steerability.suites.instrumentaleval import ORDER, source_name
+from steerability.transcripts.availability import digest_of_pins
+from steerability.transcripts.layout import MODES
+
+
+def source_file(name):
+    return f"{CONFIG.sources.folder}/{name}"
+
+
+def from_sources():
+    """Where `fetch` takes files from."""
+    mirror = CONFIG.sources.mirror
+    words = ["--sources-table", HOME / CONFIG.sources.index, "--output-dir", CONFIG.sources.folder]
+    words += ["--mirror", mirror] if mirror else ["--base-url", CONFIG.sources.base_url]
+    return shlex.join(map(str, words))
+
+
+def read_sources_from():
+    """Where the fetched files are, and what they must be."""
+    words = ["--sources-table", HOME / CONFIG.sources.index, "--sources", CONFIG.sources.folder]
+    return shlex.join(map(str, words))
+
+
+def pins(names):
+    return digest_of_pins(SOURCES, names)
+
+
+def suite_sources():
+    return [source_name(category) for category in ORDER]
+
+
+def suite_file():
+    """The suite's own file; none for the published suite."""
+    path = getattr(CONFIG.catalogue.suites[CONFIG.suite], "path", None)
+    return [str(HOME / path)] if path else []
+
+
+def suite_files():
+    """The fetched files of the published suite; none for one of this project's format."""
+    entry = CONFIG.catalogue.suites[CONFIG.suite]
+    return [source_file(name) for name in suite_sources() if entry.kind == "instrumentaleval"]
+
+
+def suite_options():
+    entry = CONFIG.catalogue.suites[CONFIG.suite]
+    if entry.kind == "instrumentaleval":
+        return f"--instrumentaleval {entry.selection} {read_sources_from()}"
+    return ""
+
+
+def run_names(published, mode):
+    return [f"transcripts/{published}/{mode}/{file}" for file in ("stdout.log", "config.json")]
+
+
+def suffix_log(intervention):
+    """The run that a published suffix is recovered from: one of this run's, or one at hand."""
+    own = [run for runs in AT_HAND.runs.values() for run in runs] if AT_HAND else []
+    mirror = CONFIG.sources.mirror and Path(CONFIG.sources.mirror)
+    return suffix_run(SOURCE_FOLDER, intervention, mirror, own)
+
+
+def intervention_text(text):
+    """File of a text: as named, or recovered where it is `published:LABEL`; empty for none."""
+    label = text.removeprefix("published:")
+    if label != text:
+        names = {mode: name for name, mode in MODES.items()}
+        return f"{CONFIG.sources.folder}/suffixes/{names.get(label, label)}.txt"
+    return str(HOME / text) if text else ""
+
+
+def intervention_texts():
+    """Name → file of the text, or nothing for no suffix."""
+    texts = {name: CONFIG.catalogue.interventions[name] for name in CONFIG.interventions}
+    return {name: intervention_text(text) for name, text in texts.items()}
+
+
+def intervention_inputs():
+    return [text for text in intervention_texts().values() if text]
+
+
+def runs_of(name):
+    return AT_HAND.runs[name]
+
+
+def run_files(name):
+    return [source_file(file) for run in runs_of(name) for file in (run.log, run.settings)]
+
+
+def run_pins(name):
+    return pins([file for run in runs_of(name) for file in (run.log, run.settings)])
+
+
+def wanted_files():
+    """Names of the outside files that this run reads."""
+    folder = f"{CONFIG.sources.folder}/suffixes/"
+    recovered = [path for path in intervention_inputs() if path.startswith(folder)]
+    runs = [suffix_log(Path(path).stem) for path in recovered]
+    runs += [run for chosen in TRAINING_RUNS.values() for run in chosen]
+    runs += [run for name in CONFIG.models if AT_HAND for run in runs_of(name)]
+    names = [name for run in runs for name in (run.log, run.settings)]
+    return list(dict.fromkeys((suite_sources() if suite_files() or runs else []) + names))
+
+
+def show_outside():
+    """Say in the main process what is to be fetched, dry runs included; nothing if nothing is."""
+    if workflow.is_main_process:
+        for line in to_fetch(CONFIG, HOME, WEIGHTS, SOURCE_FOLDER, wanted_files()):
+            print(line, file=sys.stderr)
+
+
+show_outside()

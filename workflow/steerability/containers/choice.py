@@ -1,0 +1,71 @@
+"""Which image each stage of a run is made in, and what the run's containers see."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from steerability.config.inputs import named_files
+from steerability.config.model import ApiJudge, Config, GgufModel, Judge, LlmJudge
+from steerability.containers.binds import bind_words, weight_sources
+from steerability.fetch.package import installed_file
+from steerability.fetch.pins import WeightPin
+
+ANALYSIS = "analysis"
+ENGINE = "engine"
+
+
+def image_file(home: Path, name: str, *, gpu: bool) -> Path:
+    """Return the image of that name, built by ``make containers``.
+
+    Args:
+        home: the repository.
+        name: ``engine`` or ``analysis``.
+        gpu: the engine's image for NVIDIA cards.
+    """
+    name = f"{name}-cuda" if name == ENGINE and gpu else name
+    return home / "containers" / "images" / f"{name}.sif"
+
+
+def judge_image(judge: Judge) -> str | None:
+    """Return the image that a judge labels in; None for an endpoint, which needs the network."""
+    if isinstance(judge, ApiJudge):
+        return None
+    return ENGINE if isinstance(judge, LlmJudge) else ANALYSIS
+
+
+def images_of(config: Config, home: Path, *, gpu: bool) -> list[Path]:
+    """Return the images that the rules of a run name.
+
+    Args:
+        config: the run.
+        home: the repository.
+        gpu: jobs have an NVIDIA card.
+    """
+    judges = {judge_image(config.catalogue.judges[use.judge]) for use in config.judges}
+    wanted = {name for name in judges if name} | {ANALYSIS}
+    models = (config.catalogue.models[name] for name in config.models)
+    if config.outputs == "generate" and any(isinstance(model, GgufModel) for model in models):
+        wanted.add(ENGINE)
+    return [image_file(home, name, gpu=gpu) for name in sorted(wanted)]
+
+
+def binds_of(config: Config, home: Path, pins: Iterable[WeightPin], work: Path) -> tuple[str, ...]:
+    """Return Apptainer's options for what a run reads and writes outside its working directory.
+
+    Args:
+        config: the run.
+        home: the repository.
+        pins: the weights table.
+        work: the working directory.
+    """
+    installed = [installed_file(pin) for pin in pins if pin.source == "package"]
+    weights = Path(config.weights_dir)
+    folders = (config.results, config.store, config.weights_dir, config.sources.folder)
+    return bind_words(
+        work,
+        writable=map(Path, folders),
+        readable=[
+            home,
+            *weight_sources(weights, filter(None, installed)),
+            *named_files(config, home),
+        ],
+    )
