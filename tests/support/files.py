@@ -1,11 +1,12 @@
 """A server of raw files on the loopback, with every fault that a fetch must live with."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote
+
+from support.loopback import serving
 
 
 @dataclass
@@ -32,10 +33,10 @@ class Files:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: "_Server"
+    files: Files
 
     def do_GET(self) -> None:
-        files = self.server.files
+        files = self.files
         asked = self.headers.get("Range")
         files.seen.append((self.path, asked))
         if files.answers:
@@ -74,24 +75,9 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, files: Files) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.files = files
-
-
 @contextmanager
 def serve_files(files: Files) -> Iterator[Files]:
     """Serve files until the block ends; ``files.address`` is the base URL."""
-    server = _Server(files)
-    files.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(type("Handler", (_Handler,), {"files": files})) as port:
+        files.address = f"http://127.0.0.1:{port}"
         yield files
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -12,9 +12,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from support.loopback import serving
 
 SIGNATURE = "SIGNED-8c1f"
 
@@ -214,17 +216,9 @@ def _info(name: str, commit: str, files: dict[str, bytes], blobs: bool) -> dict[
 @contextmanager
 def serve(hub: Hub) -> Iterator[Hub]:
     """Serve a hub on a free port of the loopback."""
-    handler = type("Handler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    hub.port = server.server_address[1]
-    hub.address = f"http://127.0.0.1:{hub.port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield hub
-    finally:
-        hub.release.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(type("Handler", (_Handler,), {"hub": hub})) as port:
+        hub.port, hub.address = port, f"http://127.0.0.1:{port}"
+        try:
+            yield hub
+        finally:
+            hub.release.set()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from steerability.cli import run
 from steerability.errors import UserError
 from steerability.fetch.pins import read_pins, write_pins
 from steerability.fetch.weights import Places
@@ -114,24 +115,54 @@ def test_no_hub_at_all(places: Places, said: list[str], monkeypatch: pytest.Monk
         fetch(pin(), places, said)
 
 
+@pytest.mark.parametrize("match", ["/api/", "/resolve/", "/cdn/"])
+@pytest.mark.parametrize(("code", "status"), [(401, 2), (403, 2), (404, 2), (429, 1), (503, 1)])
+def test_a_fault_is_one_line_with_its_status_and_the_next_start_goes_on(
+    hub: Hub,
+    places: Places,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    match: str,
+    code: int,
+    status: int,
+) -> None:
+    # the client's own waits between its attempts
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
+    write_pins(places.table, [pin()])
+    part = places.folder / ".incoming" / "tiny" / f"{sha256(BODY)}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(BODY[:180_000])
+    hub.faults.append(Fault(match, code))
+    assert run(command(places)[3:]) == status
+    said = capsys.readouterr().err
+    faults = [line for line in said.splitlines() if f"status {code}" in line]
+    assert len(faults) == 1 and faults[0] == said.splitlines()[-1]
+    assert "Traceback" not in said and SIGNATURE not in said
+    assert part.stat().st_size == 180_000
+    hub.faults.clear()
+    assert run(command(places)[3:]) == 0
+    assert hub.gets()[-1].range == "bytes=180000-"
+    assert (places.folder / f"{sha256(BODY)}.gguf").read_bytes() == BODY
+
+
 def test_faults_of_the_command_line_are_one_line_with_the_right_status(
     hub: Hub, places: Places
 ) -> None:
-    def run(**more: str) -> tuple[int, list[str]]:
+    def start(**more: str) -> tuple[int, list[str]]:
         done = subprocess.run(
             command(places), capture_output=True, text=True, env=environment(**more)
         )
         return done.returncode, done.stderr.splitlines()
 
     write_pins(places.table, [pin(file="Tiny.Q8.gguf")])
-    status, lines = run()
+    status, lines = start()
     assert (status, len(lines)) == (2, 1)
     assert "has no file Tiny.Q8.gguf" in lines[0] and "Tiny.Q8_0.gguf" in lines[0]
     write_pins(places.table, [pin()])
-    status, lines = run(HF_HUB_OFFLINE="1")
+    status, lines = start(HF_HUB_OFFLINE="1")
     assert (status, len(lines)) == (2, 1) and "HF_HUB_OFFLINE" in lines[0]
     hub.damage = True
-    status, lines = run()
+    status, lines = start()
     assert status == 1 and "not what the hub announced" in lines[-1]
     assert not any("Traceback" in line for line in lines)
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from steerability.judge.api import BUILTIN, ApiJudge
 from steerability.judge.run import run_judge
 from steerability.records import JudgeInput
 from steerability.store import Store
+from support.loopback import serving
 
 KEY = "sk-very-secret-0123"
 MODEL = "judge-2026-01-01"
@@ -94,13 +95,9 @@ def served() -> Iterator[Served]:
             self.end_headers()
             self.wfile.write(raw)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    state.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    yield state
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as port:
+        state.url = f"http://127.0.0.1:{port}/v1"
+        yield state
 
 
 @pytest.fixture(autouse=True)

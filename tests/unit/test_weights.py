@@ -35,6 +35,19 @@ def file_pin(path: Path, content: bytes = BODY, name: str = "tiny") -> WeightPin
     )
 
 
+def package_pin(name: str) -> WeightPin:
+    """A weight that a package holds as its member ``m.gguf``."""
+    return WeightPin(
+        name="t",
+        source="package",
+        repository=name,
+        revision="1.0",
+        file=f"{name.replace('-', '_')}/m.gguf",
+        sha256=sha(BODY),
+        licence="MIT",
+    )
+
+
 def test_tracked_table_is_read_and_written_to_the_same_bytes(tmp_path: Path) -> None:
     pins = read_pins(TRACKED)
     write_pins(tmp_path / "again.csv", pins.values())
@@ -171,15 +184,7 @@ def test_installed_package_is_read_without_being_imported(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-pkg\nVersion: 1.0\n")
     (info / "RECORD").write_text("tiny_pkg/m.gguf,,\ntiny_pkg/__init__.py,,\n")
     monkeypatch.syspath_prepend(str(site))
-    pin = WeightPin(
-        name="t",
-        source="package",
-        repository="tiny-pkg",
-        revision="1.0",
-        file="tiny_pkg/m.gguf",
-        sha256=sha(BODY),
-        licence="MIT",
-    )
+    pin = package_pin("tiny-pkg")
     assert obtain(pin, places, said.append).path.read_bytes() == BODY
     assert "tiny_pkg" not in sys.modules
 
@@ -204,15 +209,7 @@ def test_package_that_is_not_installed_is_downloaded_as_locked(
         archive.writestr("absent_pkg-1.0.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
-    pin = WeightPin(
-        name="t",
-        source="package",
-        repository="absent-pkg",
-        revision="1.0",
-        file="absent_pkg/m.gguf",
-        sha256=sha(BODY),
-        licence="MIT",
-    )
+    pin = package_pin("absent-pkg")
     places.requirements.write_text("other==1 --hash=sha256:00\n")
     with pytest.raises(UserError, match="absent-pkg is not locked with hashes"):
         obtain(pin, places, said.append)
