@@ -180,6 +180,18 @@ def test_words_are_found_in_prompts_and_answers(visit: Visit) -> None:
     wait_until(page, lambda page: 18 < shown(page) < 1278)
 
 
+def test_words_are_found_without_an_idle_callback(browser: Chrome, visit: Visit) -> None:
+    hide = {"source": "window.requestIdleCallback = undefined"}  # as in Safari
+    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", hide)
+    try:
+        page = visit()
+        page.find_element("id", "filter-text").send_keys("CANAL 17.")
+        wait_until(page, lambda page: shown(page) == 18)
+        assert page.get_log("browser") == []
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
 def test_more_lines_come_on_demand(visit: Visit) -> None:
     page = visit()
     page.find_element("id", "more").click()

@@ -82,15 +82,21 @@ def test_tests_are_recomputed_from_the_rows_by_other_code(seed: int) -> None:
             assert not test.present or test.p_adjusted == pytest.approx(adjusted)
 
 
-def test_the_paper_claim_of_larger_models_under_anti_is_not_carried() -> None:
-    larger, smaller = discordant(1, 2, 6, 62)
+@pytest.mark.parametrize(
+    ("counts", "p"),
+    [((0, 2, 3, 66), 1.0), ((1, 2, 6, 62), 0.29)],  # Instruct, Thinking: both, only larger, ...
+)
+def test_the_paper_claim_of_larger_models_under_anti_is_not_carried(
+    counts: tuple[int, int, int, int], p: float
+) -> None:
+    larger, smaller = discordant(*counts)
     filler = {"pro": "c" * 71, "none": "n" * 71}
     rows = cells({**filler, "anti": smaller}, SMALL) + cells({**filler, "anti": larger}, LARGE)
     grid = grid_of(rows, "rules")
     tests = run_tests(grid, QUICK, Resampling.of(grid, QUICK))
     (test,) = [t for t in tests if t.contrast == "chat: anti"]
-    assert (test.only_a, test.only_b) == (2, 6)
-    assert round(test.p, 2) == 0.29
+    assert (test.n, test.only_a, test.only_b) == (71, *counts[1:3])
+    assert round(test.p, 2) == p
     found = findings(rows)["B", "chat"]
     assert found.verdict == "undecided"
     assert "do not tell the sizes apart" in found.words
@@ -130,6 +136,8 @@ def test_verdicts_follow_the_counts() -> None:
     found = findings(cells(flat, SMALL) + cells(backwards, LARGE))
     assert found["C", "all"].verdict == found["C", "unauthorised"].verdict == "contradicted"
     assert found["C", "authorised"].verdict == "supported"
+    whole, part = found["C", "all"], found["C", "unauthorised"]
+    assert whole.p == pytest.approx(min(1.0, 2 * part.p))  # either shift could have been below
 
 
 def test_the_two_shifts_add_up_to_the_gap() -> None:
