@@ -13,8 +13,7 @@ from steerability.config.model import EndpointModel
 from steerability.errors import UserError
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
-from steerability.transcripts.availability import at_hand
-from steerability.transcripts.runs import published_runs
+from steerability.transcripts.availability import at_hand, training
 
 try:
     CONFIG = check_config(dict(config))
@@ -24,6 +23,8 @@ try:
     TRANSCRIPTS = CONFIG.outputs == "transcripts"
     AT_HAND = at_hand(CONFIG, HOME / CONFIG.sources.index) if TRANSCRIPTS else None
     CONFIG = AT_HAND.config if AT_HAND else CONFIG
+    LEARNT = training(CONFIG, SOURCES, SOURCE_FOLDER.table)
+    TRAINING_RUNS = LEARNT.runs
     check_inputs(CONFIG, HOME)
 except UserError as error:
     print(f"steerability: {error}", file=sys.stderr)
@@ -166,21 +167,6 @@ DISTILS = bool(judges_of_kind("distilled"))
 TRAINING = RUN if TRANSCRIPTS else f"{RUN}/training"
 
 
-def training_runs():
-    """Published model → its runs at hand, for a run that generates and has a trained judge."""
-    if TRANSCRIPTS or not DISTILS:
-        return {}
-    mirror = CONFIG.sources.mirror
-    runs = {}
-    for run in published_runs(SOURCES):
-        if not mirror or (Path(mirror) / SOURCES[run.log].path).is_file():
-            runs.setdefault(run.model, []).append(run)
-    return runs
-
-
-TRAINING_RUNS = training_runs()
-
-
 def training_files(published):
     return [source_file(f) for run in TRAINING_RUNS[published] for f in (run.log, run.settings)]
 
@@ -255,9 +241,10 @@ def generated_judges():
 
 
 def absent_remark():
-    """What a table of published outputs must say that it lacks."""
+    """What a table must say that the mirror lacks: outputs, or what its judge would learn from."""
     absent = AT_HAND.absent if AT_HAND else ""
-    return ["--remark", f"Not in the mirror, so not in this table: {absent}."] if absent else []
+    remark = f"Not in the mirror, so not in this table: {absent}." if absent else LEARNT.remark
+    return ["--remark", remark] if remark else []
 
 
 def measured():

@@ -106,9 +106,10 @@ def wanted_files():
 
 
 def show_outside():
-    """Say in the main process what is to be fetched, dry runs included; nothing if nothing is."""
+    """Say in the main process, of a dry run too, what is to be fetched, and what is not to be had."""
     if workflow.is_main_process:
-        for line in to_fetch(CONFIG, HOME, WEIGHTS, SOURCE_FOLDER, wanted_files()):
+        lines = to_fetch(CONFIG, HOME, WEIGHTS, SOURCE_FOLDER, wanted_files())
+        for line in filter(None, [*lines, LEARNT.remark]):
             print(line, file=sys.stderr)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from steerability.config.model import Config
+from steerability.config.model import Config, DistilledJudge
 from steerability.errors import UserError
 from steerability.fetch.download import from_mirror
 from steerability.fetch.sources import Source, read_sources
@@ -80,6 +80,65 @@ def at_hand(config: Config, table: Path) -> AtHand:
             mend="add one, name other models, or leave the mirror out",
         )
     return AtHand(_limited(config, tuple(runs)), runs, ", ".join(absent))
+
+
+class Training(NamedTuple):
+    """What a trained judge learns from, in a run that generates its outputs.
+
+    Attributes:
+        runs: published model → its runs at hand; empty where no judge is trained.
+        absent: what was published and the mirror lacks, as words; empty where it lacks nothing.
+    """
+
+    runs: dict[str, tuple[PublishedRun, ...]]
+    absent: str
+
+    @property
+    def remark(self) -> str:
+        """What a table says of it; empty where nothing is absent."""
+        if not self.absent:
+            return ""
+        held = sum(map(len, self.runs.values()))
+        return (
+            f"The distilled judge learnt from the {held} published runs that the mirror holds; "
+            f"not there: {self.absent}."
+        )
+
+
+def training(config: Config, sources: Mapping[str, Source], table: Path) -> Training:
+    """Return the published runs at hand that a run's ``distilled`` judge learns from.
+
+    Args:
+        config: the run.
+        sources: the outside files.
+        table: their table, for messages.
+
+    Raises:
+        UserError: a judge is to be trained and there is no published run.
+    """
+    judges = (config.catalogue.judges[use.judge] for use in config.judges)
+    trained = any(isinstance(judge, DistilledJudge) for judge in judges)
+    if config.outputs == "transcripts" or not trained:
+        return Training({}, "")
+    mirror = config.sources.mirror
+    runs: dict[str, tuple[PublishedRun, ...]] = {}
+    lacking: dict[str, list[str]] = {}
+    for run in published_runs(sources):
+        files = (Path(mirror or "") / sources[name].path for name in (run.log, run.settings))
+        if mirror is None or all(path.is_file() for path in files):
+            runs[run.model] = (*runs.get(run.model, ()), run)
+        else:
+            lacking.setdefault(run.model, []).append(run.intervention)
+    if not runs:
+        raise UserError(
+            "holds no published run for the distilled judge to learn from",
+            where=mirror or table,
+            mend="add one, name other judges, or leave the mirror out",
+        )
+    absent = [
+        f"{name} ({', '.join(gone)})" if name in runs else name for name, gone in lacking.items()
+    ]
+    return Training(runs, ", ".join(absent))
 
 
 def _wanted(
