@@ -1,8 +1,11 @@
 """Weights from a hub: the real client against a hub on the loopback; faults: test_hub_faults.py."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -72,6 +75,21 @@ def test_without_a_terminal_lines_say_how_far_it_is(
     monkeypatch.setattr(transfer, "_SAY_EVERY", 0.0)
     fetch(pin(), places, said)
     assert f"Tiny.Q8_0.gguf: 65,536 of {len(BODY):,} bytes" in said
+
+
+def test_on_a_terminal_a_bar_says_how_far_it_is(hub: Hub, places: Places) -> None:
+    write_pins(places.table, [pin()])
+    mine, its = os.openpty()
+    termios.tcsetwinsize(its, (24, 100))
+    job = subprocess.Popen(command(places), stdout=subprocess.PIPE, stderr=its, env=environment())
+    os.close(its)
+    assert job.communicate(timeout=60) and job.returncode == 0
+    said = b""
+    with contextlib.suppress(OSError):
+        while block := os.read(mine, 1 << 16):
+            said += block
+    os.close(mine)
+    assert b"Tiny.Q8_0.gguf: 100%" in said
 
 
 def test_a_killed_fetch_is_gone_on_with(hub: Hub, places: Places, said: list[str]) -> None:

@@ -1,8 +1,24 @@
-"""Writing a file so that a reader sees the old one or the new one, never half of one."""
+"""Files: read as text or refused in one line, and written so that nobody sees half of one."""
 
 import os
 import tempfile
 from pathlib import Path
+
+from steerability.errors import UserError
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file that the user named.
+
+    Raises:
+        UserError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=path) from error
+    except UnicodeDecodeError as error:
+        raise UserError("not UTF-8", where=path, mend="save the file as UTF-8") from error
 
 
 def write_atomic(path: Path, content: bytes) -> None:

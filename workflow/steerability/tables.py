@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from steerability.errors import UserError
-from steerability.files import write_atomic
+from steerability.files import read_text, write_atomic
 from steerability.jsonl import explain
 
 Field = str | int | None
@@ -47,12 +47,7 @@ def read_csv(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
     Raises:
         UserError: the file cannot be read, lacks a column, or has a row of another length.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=path) from error
-    except UnicodeDecodeError as error:
-        raise UserError("not UTF-8", where=path, mend="save the file as UTF-8") from error
+    text = read_text(path)
     reader = csv.reader(io.StringIO(text, newline=""))
     header = next(reader, [])
     missing = [name for name in required if name not in header]

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from steerability.config.model import Config
 from steerability.errors import UserError
+from steerability.files import read_text
 from steerability.jsonl import explain
 
 
@@ -32,11 +33,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: it cannot be read, is not UTF-8, not YAML or not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=path) from error
-    except UnicodeDecodeError as error:
-        raise UserError("not UTF-8", where=path, mend="save it as UTF-8") from error
+        content = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise UserError(f"not YAML: {error}", where=path) from error
     if not isinstance(content, dict):

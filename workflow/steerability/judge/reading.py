@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from steerability.canonical import sha256_text
 from steerability.errors import UserError
+from steerability.files import read_text
 from steerability.jsonl import explain
 from steerability.judge.frame import frame
 from steerability.records import JudgeInput
@@ -55,12 +56,7 @@ def load_reading(path: Path, settings: type[SettingsT]) -> tuple[SettingsT, str]
     Raises:
         UserError: the file cannot be read, has no settings, or they do not fit.
     """
-    try:
-        content = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=path) from error
-    except UnicodeDecodeError as error:
-        raise UserError("not UTF-8", where=path, mend="save the file as UTF-8") from error
+    content = read_text(path)
     parts = content.split("---\n", 2)
     if len(parts) != 3 or parts[0].strip() or not parts[2].strip():
         raise UserError(

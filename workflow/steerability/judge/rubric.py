@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from steerability.errors import UserError
+from steerability.files import read_text
 from steerability.jsonl import explain
 from steerability.judge.measures import MEASURES
 
@@ -173,10 +174,8 @@ def load_rubric(path: Path | None = None) -> Rubric:
     """
     source = BUILTIN if path is None else path
     try:
-        content = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=source) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(read_text(source))
+    except yaml.YAMLError as error:
         raise UserError(f"is no YAML file: {error}", where=source) from error
     try:
         return Rubric.model_validate(content)

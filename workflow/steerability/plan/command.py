@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from steerability.config.model import Model
 from steerability.errors import UserError
+from steerability.files import read_text
 from steerability.jsonl import explain, read_record, read_records, write_records
 from steerability.plan.requests import plan_requests, shard_of
 from steerability.records import Intervention, PlannedRequest
@@ -62,12 +63,7 @@ def plan(
         entry: Model = TypeAdapter(Model).validate_json(spec)
     except ValidationError as error:
         raise UserError(explain(error), where="--spec") from error
-    text = None
-    if template is not None:
-        try:
-            text = template.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"the template cannot be read: {error}", where=template) from error
+    text = None if template is None else read_text(template)
     shards: list[list[PlannedRequest]] = [[] for _ in outputs]
     requests = plan_requests(
         model,
