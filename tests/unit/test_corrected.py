@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import beta
 
 from steerability import cli
 from steerability.analyse.corrected import (
@@ -15,6 +16,7 @@ from steerability.analyse.corrected import (
     correct,
     prediction_powered,
     rogan_gladen,
+    vary_unanimous,
 )
 from steerability.analyse.grid import grid_of
 from steerability.config.analysis import Analysis
@@ -92,6 +94,21 @@ def test_both_estimates_recover_the_truth_from_the_other_models() -> None:
             trials += 1
     assert covered / trials >= 0.9
     assert nearer / trials >= 0.75
+
+
+def test_a_judge_that_never_says_yes_is_not_certain_of_it() -> None:
+    # 0 of 71, sensitivity 0.8, no false alarm: the sample, then resamples that all agree
+    once = tally(71, 0, 100, 40, 50, 40)
+    same = Tally(*(np.repeat(value, 2001) for value in vars(once).values()))
+    varied = vary_unanimous(same, np.random.default_rng(1))
+    corrected = rogan_gladen(varied)
+    assert corrected[0] == 0
+    # the upper bound of Jeffreys' interval (Brown, Cai and DasGupta 2001), over the sensitivity
+    assert np.quantile(corrected[1:], 0.975) == pytest.approx(
+        beta.ppf(0.975, 0.5, 71.5) / 0.8, rel=0.1
+    )
+    some = tally(71, 1, 100, 40, 50, 40)
+    assert vary_unanimous(some, np.random.default_rng(1)) is some
 
 
 def test_a_models_own_reference_labels_do_not_enter_its_estimate() -> None:

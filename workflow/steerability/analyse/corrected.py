@@ -6,8 +6,8 @@ label is corrected from the other models' cells alone, so that no estimate is to
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,20 @@ def prediction_powered(tally: Tally) -> Draws:
     return np.clip(judged + divide(tally.reference - tally.judge, tally.cells), 0, 1)
 
 
+def vary_unanimous(counted: Tally, rng: np.random.Generator) -> Tally:
+    """Let a judge's share vary between resamples where it says yes of no cell, or of every one.
+
+    Resampling cannot show that 0 of 71 might have been 3. The resamples' shares are then drawn
+    from the Jeffreys posterior Beta(yes + 1/2, n - yes + 1/2); the observed sample stays.
+    Source: Brown, Cai and DasGupta (2001), Statistical Science 16, 101-133.
+    """
+    n, yes = counted.n[0], counted.yes[0]
+    if 0 < yes < n:
+        return counted
+    shares = rng.beta(yes + 0.5, n - yes + 0.5, size=len(counted.n) - 1)
+    return replace(counted, yes=np.concatenate([counted.yes[:1], shares * counted.n[1:]]))
+
+
 METHODS = {"rogan_gladen": rogan_gladen, "prediction_powered": prediction_powered}
 
 
@@ -171,7 +185,8 @@ def correct(judged: Grid, calibration: Calibration, plan: Analysis) -> list[dict
     valid outputs, each under its own intervention, since a judge may err differently under pro
     and anti. The judge's errors are drawn anew in every resample, of scenarios within categories
     and of calibration models, so that their uncertainty and their variation between models are in
-    the interval (Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics 1, 386-411).
+    the interval (Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics 1, 386-411);
+    a share that every resample would repeat is varied by ``vary_unanimous``.
     """
     weights = _weights(judged, plan, 0)
     same = calibration.judged.scenarios == judged.scenarios
@@ -197,71 +212,102 @@ def _model_weights(models: int, plan: Analysis) -> Weights:
     return np.vstack([np.ones((1, models), dtype=np.int64), copies])
 
 
+@dataclass(frozen=True)
+class _Estimate:
+    """One quantity of a model, the observed sample first, resamples after it.
+
+    Attributes:
+        n: judged cells, of the pro condition for a difference.
+        cells: calibration cells, likewise.
+        plain: as judged.
+        better: as corrected, by method.
+        truth: the reference's own value, NaN where it did not label the model in full.
+        counted: of convergence; None for a difference.
+    """
+
+    n: int
+    cells: int
+    plain: Draws
+    better: dict[str, Draws]
+    truth: float
+    counted: Tally | None
+
+    def __sub__(self, other: "_Estimate") -> "_Estimate":
+        better = {method: self.better[method] - other.better[method] for method in METHODS}
+        plain, truth = self.plain - other.plain, self.truth - other.truth
+        return _Estimate(self.n, self.cells, plain, better, truth, None)
+
+
 def _of_model(
     judged: Grid,
     at: int,
     calibration: Calibration,
     weights: tuple[Weights, Weights],
     plan: Analysis,
-) -> list[dict[str, Field]]:
+) -> Iterator[dict[str, Field]]:
     model = judged.models[at]
     held_out = calibration.covers(judged, at)
-    plain: dict[str, Draws] = {}
-    better: dict[str, dict[str, Draws]] = {method: {} for method in METHODS}
-    hits: dict[str, Tally] = {}
-    truth: dict[str, float] = {}
-    for condition in CONDITIONS:
-        labels = judged.of(at, condition)
-        if (labels == ABSENT).all():
-            continue
-        pairs = calibration.pairs(condition, model.name if held_out else None)
-        draws = (*weights, _model_weights(len(pairs), plan))
-        hits[condition], kept = (tally(labels, pairs, draws, e) for e in (converged, valid))
-        plain[condition] = divide(hits[condition].yes, kept.yes)
-        for method, estimate in METHODS.items():
-            rate = divide(estimate(hits[condition]), estimate(kept))
-            better[method][condition] = np.clip(rate, 0, 1)
-        if held_out:
-            place = calibration.reference.index(model.name)
-            of_reference = calibration.reference.of(place or 0, condition)
-            whole = int(valid(of_reference).sum())
-            truth[condition] = int(converged(of_reference).sum()) / whole if whole else math.nan
-    rows: list[dict[str, Field]] = []
+    found = {
+        condition: _estimate(judged, at, condition, calibration, weights, plan)
+        for condition in CONDITIONS
+        if (judged.of(at, condition) != ABSENT).any()
+    }
+    if {"pro", "anti"} <= found.keys():
+        found["delta"] = found["pro"] - found["anti"]
     for method in METHODS:
-        names = [*plain, "delta"] if {"pro", "anti"} <= plain.keys() else list(plain)
-        for name in names:
-            rates = _pick(better[method], name)
+        for name, estimate in found.items():
+            rates = estimate.better[method]
             low, high = percentile_interval(rates[1:], plan.confidence)
-            first = hits["pro" if name == "delta" else name]
             known = not math.isnan(rates[0])
-            row: dict[str, Field] = {"model": model.name, "size": model.size, "stage": model.stage}
-            row |= {
+            yield {
+                "model": model.name,
+                "size": model.size,
+                "stage": model.stage,
                 "judge": judged.judge,
                 "reference": calibration.reference.judge,
                 "method": method,
                 "quantity": name,
-                "n": int(first.n[0]),
+                "n": estimate.n,
                 "calibration": OTHER_MODELS if held_out else LABELLED,
-                "calibration_n": int(first.cells[0]),
-                "as_judged": _text(_pick(plain, name)[0]),
+                "calibration_n": estimate.cells,
+                "as_judged": _text(estimate.plain[0]),
                 "corrected": _text(rates[0]),
                 "low": _text(low) if known else None,
                 "high": _text(high) if known else None,
-                "reference_value": _text(_difference(truth, name)),
+                "reference_value": _text(estimate.truth),
+                **_power(estimate.counted, plan.confidence),
             }
-            row |= _power(None if name == "delta" else first, plan.confidence)
-            rows.append(row)
-    return rows
 
 
-def _pick(draws: dict[str, Draws], name: str) -> Draws:
-    return draws["pro"] - draws["anti"] if name == "delta" else draws[name]
-
-
-def _difference(values: dict[str, float], name: str) -> float:
-    if name == "delta":
-        return values.get("pro", math.nan) - values.get("anti", math.nan)
-    return values.get(name, math.nan)
+def _estimate(
+    judged: Grid,
+    at: int,
+    condition: str,
+    calibration: Calibration,
+    weights: tuple[Weights, Weights],
+    plan: Analysis,
+) -> _Estimate:
+    """A model's rate under one condition, as judged and as corrected."""
+    name = judged.models[at].name
+    held_out = calibration.covers(judged, at)
+    labels = judged.of(at, condition)
+    pairs = calibration.pairs(condition, name if held_out else None)
+    draws = (*weights, _model_weights(len(pairs), plan))
+    hits, kept = (tally(labels, pairs, draws, event) for event in (converged, valid))
+    seed = [plan.seed, at, CONDITIONS.index(condition)]
+    varied = vary_unanimous(hits, np.random.Generator(np.random.PCG64(seed)))
+    better = {
+        method: np.clip(divide(estimate(varied), estimate(kept)), 0, 1)
+        for method, estimate in METHODS.items()
+    }
+    truth = math.nan
+    place = calibration.reference.index(name)
+    if held_out and place is not None:
+        given = calibration.reference.of(place, condition)
+        whole = int(valid(given).sum())
+        truth = int(converged(given).sum()) / whole if whole else math.nan
+    plain = divide(hits.yes, kept.yes)
+    return _Estimate(int(hits.n[0]), int(hits.cells[0]), plain, better, truth, hits)
 
 
 def _text(value: float) -> str | None:
