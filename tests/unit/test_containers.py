@@ -1,6 +1,7 @@
 """Preflight: every way a host can fail a run has one line, before anything runs."""
 
 import hashlib
+from importlib.util import spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from steerability.containers.preflight import (
     check_image,
     check_store,
     preflight,
+    unused_gpu,
 )
 from steerability.errors import UserError
 
@@ -111,6 +113,25 @@ def test_gpu(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev" / "nvidiactl").touch()
     check_gpu(tmp_path)
+
+
+def test_a_card_that_the_engine_cannot_use_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "llama_cpp" / "lib"
+    library.mkdir(parents=True)
+    (library.parent / "__init__.py").touch()
+    monkeypatch.setattr(
+        room,
+        "find_spec",
+        lambda name: spec_from_file_location(name, library.parent / "__init__.py"),
+    )
+    assert unused_gpu(tmp_path) == ""
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "nvidiactl").touch()
+    assert "make container-cuda" in unused_gpu(tmp_path)
+    (library / "libggml-cuda.so").touch()
+    assert unused_gpu(tmp_path) == ""
 
 
 def test_without_images_apptainer_is_not_asked_for(

@@ -7,7 +7,7 @@ from steerability.containers.choice import (
     images_of,
     judge_image as image_name,
 )
-from steerability.containers.preflight import preflight
+from steerability.containers.preflight import preflight, unused_gpu
 
 # In a container the image's python and its packages are used, outside the one that runs Snakemake.
 shell.prefix(
@@ -53,8 +53,12 @@ def check_host():
     """Fail now, with one line, for what would fail later; let containers see what they need."""
     # A cluster's jobs bring their own host, where this is read again.
     here = workflow.resource_settings.cores is not None or workflow.remote_exec
-    images = images_of(CONFIG, HOME, gpu=GPU) if IN_CONTAINERS else []
+    named = images_of(CONFIG, HOME, gpu=GPU)
+    images = named if IN_CONTAINERS else []
     preflight(images=images, store=Path(CONFIG.store), gpu=GPU and here)
+    on_cpu = not GPU and Path(image("engine")) in named
+    if on_cpu and here and workflow.is_main_process and unused_gpu():
+        print(unused_gpu(), file=sys.stderr)
     options = shlex.join(binds_of(CONFIG, HOME, WEIGHTS.values(), Path.cwd()))
     if IN_CONTAINERS and options not in (DEPLOYMENT.apptainer_args or ""):
         DEPLOYMENT.apptainer_args = f"{DEPLOYMENT.apptainer_args or ''} {options}"

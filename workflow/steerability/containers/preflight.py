@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from steerability.canonical import sha256_file
@@ -102,6 +103,24 @@ def check_gpu(root: Path = Path("/")) -> None:
             "the gpu profile needs an NVIDIA GPU and its driver, and this host has none",
             mend="run it on a host that has one, or leave out --profile workflow/profiles/gpu",
         )
+
+
+def unused_gpu(root: Path = Path("/")) -> str:
+    """Return a line for a host whose card the engine outside containers cannot use; else empty.
+
+    Args:
+        root: where the host's ``dev`` is.
+    """
+    found = find_spec("llama_cpp")
+    folders = [Path(folder) for folder in (found.submodule_search_locations or ())] if found else []
+    if any(list((folder / "lib").glob("libggml-cuda*")) for folder in folders):
+        return ""
+    if not any((root / device).exists() for device in _GPU_DEVICES):
+        return ""
+    return (
+        "this host has an NVIDIA GPU and this run computes on the CPU; to use it: make "
+        "container-cuda, then snakemake --use-apptainer --workflow-profile workflow/profiles/gpu"
+    )
 
 
 def preflight(*, images: Iterable[Path], store: Path, gpu: bool) -> dict[str, str]:
