@@ -62,6 +62,8 @@ def test_a_file_that_no_stage_made_is_an_error(run: Path) -> None:
         ("figures/a.png", "figures"),
         ("index.html", "pages"),
         ("benchmarks/generate/m.tsv", None),
+        ("distilled/distilled.json", None),
+        ("training/completions/m.jsonl", None),
         (".snakemake_timestamp", None),
         ("figures/.snakemake_timestamp", None),
     ],

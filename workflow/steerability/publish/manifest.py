@@ -33,7 +33,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "pages": ("index.html",),
 }
 _TABLE_SUFFIXES = {".csv", ".md", ".tex", ".html"}
-_OUTSIDE = {MANIFEST, "logs", "facts", "benchmarks", "export"}
+# a trained judge's weights are among them: its labels are digested, a last bit of them may differ
+_OUTSIDE = {MANIFEST, "logs", "facts", "benchmarks", "export", "distilled", "training"}
 _PACKAGES = ("snakemake", "llama-cpp-python", "numpy", "pandas", "matplotlib", "scikit-learn")
 
 
