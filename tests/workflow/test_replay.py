@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from conftest import Run
 from mirror import MIRROR, NEEDS_MIRROR
 from published_logs import MODELS, plain_replies, write_mirror
 from steerability.fetch.sources import read_sources
@@ -110,7 +111,7 @@ def said(done: subprocess.CompletedProcess[str], verb: str) -> list[str]:
 TABLE = "results/replay/comparison.csv"
 
 
-def test_all_six_models_from_a_mirror_that_grows(workplace: Workplace) -> None:
+def test_all_six_models_from_a_mirror_that_grows(workplace: Workplace, steerability: Run) -> None:
     folder = workplace.mirror / "results" / f"{MODELS[1]}_baseline_max_15_20260103_115047"
     away = workplace.folder / "away"
     folder.rename(away)
@@ -142,7 +143,9 @@ def test_all_six_models_from_a_mirror_that_grows(workplace: Workplace) -> None:
     caption = (workplace.folder / "results/replay/table1.md").read_text(encoding="utf-8")
     assert "Not in the mirror" not in caption
     manifest = json.loads((workplace.folder / "results/replay/manifest.json").read_text())
-    assert "comparison.csv" in manifest["files"]
+    assert {"comparison.csv", "agreement.csv", "calibration.csv"} <= manifest["files"].keys()
+    check = steerability("verify", "results/replay", cwd=workplace.folder)
+    assert check.returncode == 0, check.stderr
 
     whole = workplace.run()
     assert "Nothing to be done" in whole.stdout + whole.stderr

@@ -6,7 +6,7 @@ localrules:
     publish,
 
 
-TABLES = [*rules.table.output, *rules.statistics.output, *comparison()]
+TABLES = [*rules.table.output, *rules.statistics.output, *comparison(), *measured()]
 
 
 rule page:
