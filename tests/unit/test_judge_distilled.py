@@ -1,7 +1,9 @@
 """The distilled judge: features, training to the same bytes, held-out labels, a safe file."""
 
+import dataclasses
 import hashlib
 import json
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +16,16 @@ from steerability.canonical import sha256_text
 from steerability.cli import run
 from steerability.errors import UserError
 from steerability.judge import fitting
-from steerability.judge.distil import examples_of, out_of_fold, prepare, train
+from steerability.judge.distil import Prepared, examples_of, out_of_fold, prepare, train
 from steerability.judge.distilled import DistilledJudge
-from steerability.judge.features import Tabular, Text, negated_words, terms
+from steerability.judge.features import (
+    Tabular,
+    Text,
+    negated_words,
+    opening,
+    term_counts,
+    terms,
+)
 from steerability.judge.pairs import OutOfFold, read_completions, read_labels
 from steerability.judge.rules import RulesJudge
 from steerability.judge.trained import read_trained, write_trained
@@ -69,7 +78,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def learnt(files: tuple[Path, Path]) -> tuple[list, fitting.Data, RulesJudge]:
+def learnt(files: tuple[Path, Path]) -> tuple[list, Prepared, RulesJudge]:
     completions, labels = files
     given = read_labels([labels])["published"]
     examples, reference = examples_of(read_completions([completions]), given)
@@ -80,9 +89,9 @@ def learnt(files: tuple[Path, Path]) -> tuple[list, fitting.Data, RulesJudge]:
 
 @pytest.fixture(scope="module")
 def folder(learnt: tuple, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    examples, data, rules = learnt
+    examples, prepared, rules = learnt
     folder = tmp_path_factory.mktemp("trained")
-    write_trained(folder, train(examples, data, rules, "published"), {})
+    write_trained(folder, train(examples, prepared, rules, "published"), {})
     return folder
 
 
@@ -98,13 +107,29 @@ def test_negation_marks_the_words_it_reaches() -> None:
     assert "no_hide" in terms("never hide", frozenset()) and "i" not in terms("i", {"i"})
 
 
-def test_text_rows_have_length_one_and_do_not_depend_on_company() -> None:
-    text = Text(12, frozenset())
-    both = text.matrix(["one two three", "four five five"])
-    alone = text.matrix(["four five five"])
-    assert np.allclose(both.multiply(both).sum(axis=1), 1.0)
-    assert (both[1] != alone[0]).nnz == 0
-    assert text.matrix([""]).nnz == 0
+def test_text_rows_have_length_one_and_know_their_terms_alone() -> None:
+    text = Text(("five", "four", "two"), np.array([2.0, 0.0, 1.0]), frozenset())
+    row = text.row("two five five four six")
+    assert list(row) == [0, 2]
+    assert math.isclose(sum(value**2 for value in row.values()), 1.0)
+    assert math.isclose(row[0] / row[2], 2 * (1 + math.log(2)))
+    assert text.row("four six") == {} and text.row("") == {}
+
+
+def test_terms_of_few_scenarios_are_left_out_of_a_fit() -> None:
+    texts = ["tide one", "tide two", "tide two", "tide two", "bread"]
+    names, counts = term_counts(texts, [0, 1, 2, 3, 4], frozenset())
+    assert names == ("tide",)
+    groups = np.arange(5)
+    assert fitting.rarity(counts, groups)[0] == np.float32(np.log(6 / 5) + 1)
+    # three of the training scenarios hold it: one too few
+    assert fitting.rarity(counts[1:], groups[1:])[0] == 0.0
+    assert fitting.weighted(counts, np.array([0.0])).nnz == 0
+
+
+def test_an_opening_is_the_first_words_as_they_stand() -> None:
+    assert opening("  one\ntwo  three four", 3) == "one\ntwo  three"
+    assert opening("one", 3) == "one" and opening("", 3) == ""
 
 
 def test_the_suffix_in_the_prompt_changes_no_feature() -> None:
@@ -120,8 +145,8 @@ def test_out_of_fold_labels_come_from_models_that_saw_neither(
 ) -> None:
     monkeypatch.setattr(fitting, "COMPONENTS", 20)
     monkeypatch.setattr(fitting, "INNER_FOLDS", 2)
-    examples, data, _ = learnt
-    records = list(out_of_fold(examples, data))
+    examples, prepared, _ = learnt
+    records = list(out_of_fold(examples, prepared.data))
     ids = {example.completion.id for example in examples}
     for evaluation in ("scenario", "model"):
         chosen = [record for record in records if record.evaluation == evaluation]
@@ -132,26 +157,28 @@ def test_out_of_fold_labels_come_from_models_that_saw_neither(
             fold_of.setdefault(record.id.split("/")[2], set()).add(record.fold)
         else:
             assert record.fold == record.id.split("/")[0]
-    assert all(len(folds) == 1 for folds in fold_of.values())
+    assert all(folds == {scenario} for scenario, folds in fold_of.items())
     truth = {example.completion.id: example.label.label for example in examples}
     right = [r.label == truth[r.id] for r in records if r.evaluation == "scenario"]
     assert sum(right) / len(right) > 0.8
 
 
 def test_labels_of_held_out_cells_do_not_matter(learnt: tuple) -> None:
-    examples, data, _ = learnt
+    examples, prepared, _ = learnt
+    data = prepared.data
     rows = fitting.folds_of(data.groups, 10)[0]
     rest = np.setdiff1d(np.arange(len(examples)), rows)
     changed = data.labels.copy()
     changed[rows] = 0
-    other = fitting.Data(data.table, data.weights, data.text, data.gram, changed, data.groups)
+    other = dataclasses.replace(data, labels=changed)
     first, second = (fitting.fit(d, rest).scores(d, rows) for d in (data, other))
     assert np.array_equal(first, second)
     assert fitting.temperature(data, rest) == fitting.temperature(other, rest)
 
 
 def test_the_file_says_what_the_fit_says(learnt: tuple, folder: Path) -> None:
-    examples, data, _ = learnt
+    examples, prepared, _ = learnt
+    data = prepared.data
     judge = DistilledJudge.load(folder / "distilled.json")
     model = fitting.fit(data, np.arange(len(examples)))
     scores = model.scores(data, np.arange(20))
@@ -225,14 +252,34 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, folder: Path) -> None
         DistilledJudge.load(renamed((tmp_path / "bare").read_bytes()))
     digest, trained = read_trained(only_file(folder))
     assert digest == only_file(folder).stem
-    cut = type(trained)(
-        trained.text[:, :-1],
-        *(getattr(trained, n) for n in ("columns", "mean", "scale")),
-        trained.intercept,
-        trained.facts,
-    )
-    with pytest.raises(UserError, match="holds"):
+    cut = dataclasses.replace(trained, columns=trained.columns[:, :-1])
+    with pytest.raises(UserError, match="it holds"):
         DistilledJudge.load(renamed(cut.content()))
+    whole, first = trained.views
+    short = dataclasses.replace(whole, terms=whole.terms[1:])
+    with pytest.raises(UserError, match="it holds"):
+        DistilledJudge.load(renamed(dataclasses.replace(trained, views=(short, first)).content()))
+    unsound = dataclasses.replace(trained, mean=trained.mean * np.float32("nan"))
+    with pytest.raises(UserError, match="numbers that are none"):
+        DistilledJudge.load(renamed(unsound.content()))
+
+
+def test_the_bytes_do_not_depend_on_what_models_are_called(
+    learnt: tuple, files: tuple[Path, Path]
+) -> None:
+    examples, _, rules = learnt
+    completions, labels = files
+    given = read_labels([labels])["published"]
+    other = {
+        name: row.model_copy(update={"model": {"m1": "z", "m2": "a"}[row.model]})
+        for name, row in sorted(read_completions([completions]).items(), reverse=True)
+    }
+    again, _ = examples_of(other, given)
+    first, second = (
+        train(rows, prepare(rows, rules), rules, "published").content()
+        for rows in (examples, again)
+    )
+    assert first == second
 
 
 @pytest.mark.parametrize("name", [None, "absent.json", "empty.json"])

@@ -11,10 +11,18 @@ from steerability.canonical import digest, sha256_text
 from steerability.errors import UserError
 from steerability.judge import fitting
 from steerability.judge.base import rounded, softmax
-from steerability.judge.features import BITS, SEMANTICS, Tabular, Text
+from steerability.judge.features import (
+    FEWEST_SCENARIOS,
+    OPENING,
+    SEMANTICS,
+    VIEWS,
+    Tabular,
+    term_counts,
+    view,
+)
 from steerability.judge.pairs import HeldOut, OutOfFold
 from steerability.judge.rules import RulesJudge
-from steerability.judge.trained import Facts, Trained
+from steerability.judge.trained import Facts, Trained, View
 from steerability.records import JUDGE_FAILED, LABELS, Completion, JudgeInput, Label
 
 FOLDS = 10
@@ -28,19 +36,30 @@ class Example:
     label: Label
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What fits are made from, and the names of its terms by view."""
+
+    data: fitting.Data
+    terms: tuple[tuple[str, ...], ...]
+
+
 def examples_of(
     completions: dict[str, Completion], labels: dict[str, Label]
 ) -> tuple[list[Example], str]:
-    """Return the cells to learn from, in the order of their ids, and the reference's name.
+    """Return the cells to learn from, and the reference's name.
+
+    Their order does not depend on what a model is called, so that its bytes do not either.
 
     Raises:
         UserError: fewer than two labels occur, or too few scenarios do.
     """
     chosen = [
         Example(completions[name], labels[name])
-        for name in sorted(completions)
+        for name in completions
         if name in labels and labels[name].label != JUDGE_FAILED
     ]
+    chosen.sort(key=_place)
     names = {example.label.judge for example in chosen}
     scenarios = {example.completion.scenario for example in chosen}
     if len({example.label.label for example in chosen}) < 2 or len(scenarios) < 2 * FOLDS:
@@ -52,52 +71,60 @@ def examples_of(
     return chosen, ", ".join(sorted(names))
 
 
-def prepare(examples: Sequence[Example], rules: RulesJudge) -> fitting.Data:
+def prepare(examples: Sequence[Example], rules: RulesJudge) -> Prepared:
     """Return the features of all examples, computed once."""
     tabular = Tabular(rules)
-    text = Text(BITS, frozenset(rules.rubric.common_words)).matrix(
-        [example.completion.response for example in examples]
-    )
+    common = frozenset(rules.rubric.common_words)
     scenarios = sorted(
         {example.completion.scenario for example in examples},
         key=lambda name: hashlib.sha256(name.encode("utf-8")).hexdigest(),
     )
     order = {name: at for at, name in enumerate(scenarios)}
-    return fitting.Data(
+    groups = [order[example.completion.scenario] for example in examples]
+    counted = [
+        term_counts([view(name, one.completion.response) for one in examples], groups, common)
+        for name in VIEWS
+    ]
+    data = fitting.Data(
         table=np.array([tabular.row(_input(example)) for example in examples]),
         weights=np.array(tabular.weights),
-        text=text,
-        gram=(text @ text.T).toarray(),
+        views=tuple(counts for _, counts in counted),
         labels=np.array([LABELS.index(_outcome(example)) for example in examples]),
-        groups=np.array([order[example.completion.scenario] for example in examples]),
+        groups=np.array(groups),
     )
+    return Prepared(data, tuple(names for names, _ in counted))
 
 
 def out_of_fold(examples: Sequence[Example], data: fitting.Data) -> Iterator[OutOfFold]:
-    """Yield what models trained without a cell's scenario, then without its model, say of it.
+    """Yield what models say of cells whose scenario, then whose model, they were not trained on.
 
-    The temperature of each is found within its own training cells.
+    Each scenario is held out in turn, and each model. The temperature is found without the cell's
+    model, or without a tenth of the scenarios that its own is among.
     """
     every = np.arange(len(examples))
-    for number, rows in enumerate(fitting.folds_of(data.groups, FOLDS)):
-        yield from _held_out(examples, data, every, rows, "scenario", str(number))
+    for block in fitting.folds_of(data.groups, FOLDS):
+        heat = fitting.temperature(data, np.setdiff1d(every, block))
+        for group in np.unique(data.groups[block]):
+            rows = np.flatnonzero(data.groups == group)
+            fold = examples[rows[0]].completion.scenario
+            yield from _held_out(examples, data, rows, heat, "scenario", fold)
     models = [example.completion.model for example in examples]
     for model in sorted(set(models)):
         rows = np.array([at for at, name in enumerate(models) if name == model])
         if len(rows) < len(examples):
-            yield from _held_out(examples, data, every, rows, "model", model)
+            heat = fitting.temperature(data, np.setdiff1d(every, rows))
+            yield from _held_out(examples, data, rows, heat, "model", model)
 
 
 def _held_out(
     examples: Sequence[Example],
     data: fitting.Data,
-    every: fitting.Index,
     rows: fitting.Index,
+    heat: float,
     evaluation: HeldOut,
     fold: str,
 ) -> Iterator[OutOfFold]:
-    train = np.setdiff1d(every, rows)
-    heat = fitting.temperature(data, train)
+    train = np.setdiff1d(np.arange(len(examples)), rows)
     for at, scores in zip(rows, fitting.fit(data, train).scores(data, rows), strict=True):
         chances = softmax([float(score) / heat for score in scores])
         yield OutOfFold(
@@ -110,15 +137,15 @@ def _held_out(
 
 
 def train(
-    examples: Sequence[Example], data: fitting.Data, rules: RulesJudge, reference: str
+    examples: Sequence[Example], prepared: Prepared, rules: RulesJudge, reference: str
 ) -> Trained:
     """Return the judge trained on all examples."""
+    data = prepared.data
     every = np.arange(len(examples))
     model = fitting.fit(data, every)
     facts = Facts(
         semantics=SEMANTICS,
         labels=LABELS,
-        bits=BITS,
         rubric=rules.rubric,
         temperature=fitting.temperature(data, every),
         reference=reference,
@@ -127,7 +154,16 @@ def train(
         training=parameters(),
     )
     return Trained(
-        text=model.text_weights(data).astype(np.float32),
+        views=tuple(
+            View(
+                tuple(name for name, kept in zip(names, rare > 0, strict=True) if kept),
+                rare[rare > 0].astype(np.float32),
+                weights[:, rare > 0].astype(np.float32),
+            )
+            for names, rare, weights in zip(
+                prepared.terms, model.rarities, model.texts, strict=True
+            )
+        ),
         columns=model.columns.astype(np.float32),
         mean=model.mean.astype(np.float32),
         scale=model.scale.astype(np.float32),
@@ -140,6 +176,9 @@ def parameters() -> dict[str, Any]:
     """Return the parameters of the training."""
     return {
         "components": fitting.COMPONENTS,
+        "fewest_scenarios": FEWEST_SCENARIOS,
+        "opening": OPENING,
+        "shares": list(fitting.SHARES),
         "text_scale": fitting.TEXT_SCALE,
         "inverse_penalty": fitting.INVERSE_PENALTY,
         "clip": fitting.CLIP,
@@ -154,6 +193,11 @@ def _input(example: Example) -> JudgeInput:
 
 def _outcome(example: Example) -> Any:
     return example.label.label
+
+
+def _place(example: Example) -> tuple[str, ...]:
+    row = example.completion
+    return row.scenario, row.intervention, row.completion_sha256, example.label.label
 
 
 def _fingerprint(example: Example) -> list[str]:

@@ -46,10 +46,10 @@ def distil(
     rules = RulesJudge.load(definition)
     given = {row.id: row for group in read_labels(labels).values() for row in group.values()}
     examples, reference = examples_of(read_completions(completions), given)
-    data = prepare(examples, rules)
-    records = list(held_out(examples, data))
+    prepared = prepare(examples, rules)
+    records = list(held_out(examples, prepared.data))
     write_records(out_of_fold, records)
-    trained = train(examples, data, rules, reference)
+    trained = train(examples, prepared, rules, reference)
     models = sorted({example.completion.model for example in examples})
     facts = {"cells": len(examples), "models": models, "reference": reference}
     digest = write_trained(output_dir, trained, facts)

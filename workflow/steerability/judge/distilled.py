@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from steerability.canonical import digest as digest_of
 from steerability.errors import UserError
 from steerability.jsonl import read_records
 from steerability.judge.base import Verdict, rounded, softmax
-from steerability.judge.features import SEMANTICS, Tabular, Text, negated_words
+from steerability.judge.features import SEMANTICS, VIEWS, Tabular, Text, view
 from steerability.judge.fitting import standardised
 from steerability.judge.pairs import OutOfFold
 from steerability.judge.rules import RulesJudge
@@ -42,7 +41,10 @@ class DistilledJudge:
         self.held_out = held_out or {}
         self.trained = trained
         self.tabular = Tabular(RulesJudge(trained.facts.rubric))
-        self.text = Text(trained.facts.bits, frozenset(trained.facts.rubric.common_words))
+        common = frozenset(trained.facts.rubric.common_words)
+        self.texts = [
+            Text(one.terms, one.rarity.astype(np.float64), common) for one in trained.views
+        ]
 
     @classmethod
     def load(cls, weights: Path | None, held_out: Path | None = None) -> "DistilledJudge":
@@ -92,19 +94,26 @@ class DistilledJudge:
             trained.mean.astype(np.float64),
             trained.scale.astype(np.float64),
         )
-        row = self.text.matrix([item.response])
-        # sums of exact products by fsum: the same on every machine
         columns = trained.columns.astype(np.float64) * table
-        texts = trained.text[:, row.indices].astype(np.float64) * row.data
+        points = dict(zip(self.tabular.names, columns.T.tolist(), strict=True))
+        for name, text, known in zip(VIEWS, self.texts, trained.views, strict=True):
+            row = text.row(view(name, item.response))
+            places = list(row)
+            weights = known.weights[:, places].astype(np.float64) * np.array(list(row.values()))
+            where = "" if name == "whole" else f" in the {name}"
+            for place, values in zip(places, weights.T.tolist(), strict=True):
+                points[f'"{known.terms[place]}"{where}'] = values
+        # sums of exact products by fsum: the same on every machine
         scores = [
-            math.fsum([float(trained.intercept[at]), *columns[at].tolist(), *texts[at].tolist()])
+            math.fsum([float(trained.intercept[at]), *(values[at] for values in points.values())])
             for at in range(len(LABELS))
         ]
         chances = softmax([score / trained.facts.temperature for score in scores])
-        order = sorted(range(len(LABELS)), key=lambda at: -chances[at])
-        first, second = order[:2]
+        first, second = sorted(range(len(LABELS)), key=lambda at: -chances[at])[:2]
+        margins = [(values[first] - values[second], name) for name, values in points.items()]
+        best = sorted(margins, key=lambda pair: (-pair[0], pair[1]))[:_SHOWN]
         chance = f"p {chances[first]:.2f}, next {LABELS[second]} {chances[second]:.2f}"
-        evidence = self._evidence(item, row, columns[first] - columns[second], first, second)
+        evidence = ", ".join(f"{name} {margin:+.2f}" for margin, name in best)
         return Verdict(
             id=item.id,
             label=LABELS[first],
@@ -112,25 +121,12 @@ class DistilledJudge:
             probabilities=rounded(LABELS, chances),
         )
 
-    def _evidence(
-        self, item: JudgeInput, row: csr_matrix, columns: Any, first: int, second: int
-    ) -> str:
-        found = dict(zip(self.tabular.names, columns.tolist(), strict=True))
-        margin = self.trained.text[first] - self.trained.text[second]
-        weight = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
-        seen = list(dict.fromkeys(negated_words(item.response)))
-        for term, bucket in zip(seen, self.text.buckets(seen), strict=True):
-            if bucket in weight:
-                found[f'"{term}"'] = float(margin[bucket]) * weight[bucket]
-        best = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN]
-        return ", ".join(f"{name} {points:+.2f}" for name, points in best)
-
 
 def _unseen(row: OutOfFold) -> Verdict:
     chance = max(row.probabilities.values())
     return Verdict(
         id=row.id,
         label=row.label,
-        reason=f"p {chance:.2f}, by a model trained without this scenario (fold {row.fold})",
+        reason=f"p {chance:.2f}, by a model trained without this scenario",
         probabilities=row.probabilities,
     )

@@ -2,27 +2,31 @@
 
 Two kinds: a short row of numbers (the measures and cue groups of the ``rules`` judge, its score
 and its two verdicts), and words in order with negation marked, so that ``hide`` and ``will not
-hide`` are different words. Neither reads the prompt but for the echo measures, so the judge
-cannot label by the suffix that stands in it.
+hide`` are different words. The words are seen twice: in the whole response, and in its opening,
+where a response says what it is about to do. Neither reads the prompt but for the echo measures,
+so the judge cannot label by the suffix that stands in it.
 """
 
 import itertools
 import math
 import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.feature_extraction import FeatureHasher
 
 from steerability.judge.measures import MEASURES
 from steerability.judge.rules import RulesJudge
 from steerability.records import JudgeInput
 
-SEMANTICS = 1
-BITS = 17
+SEMANTICS = 2
+VIEWS = ("whole", "opening")
+OPENING = 100
+FEWEST_SCENARIOS = 4
 _CLAUSE = re.compile(r"[.!?;:\n]|—|\*\*")
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+")
 _NEGATION = re.compile(
@@ -65,44 +69,76 @@ def terms(text: str, common: Collection[str]) -> list[str]:
     ]
 
 
+def opening(response: str, words: int) -> str:
+    """Return the first words of a response as they stand there."""
+    found = re.match(rf"(?:\S+\s+){{0,{words - 1}}}\S*", response.lstrip())
+    return found.group(0) if found else ""
+
+
+def view(name: str, response: str) -> str:
+    """Return the part of a response that a view reads: all of it, or its opening."""
+    return response if name == "whole" else opening(response, OPENING)
+
+
+def term_counts(
+    texts: Sequence[str], scenarios: Sequence[int], common: Collection[str]
+) -> tuple[tuple[str, ...], csr_matrix]:
+    """Return the terms that occur in enough scenarios, sorted, and 1 + ln of their counts.
+
+    Args:
+        texts: one per cell.
+        scenarios: the scenario of each, as a number.
+        common: see ``terms``.
+
+    Returns:
+        The terms, and float64 of shape (texts, terms).
+    """
+    counted = [Counter(terms(text, common)) for text in texts]
+    places: dict[str, set[int]] = defaultdict(set)
+    for counts, scenario in zip(counted, scenarios, strict=True):
+        for term in counts:
+            places[term].add(scenario)
+    kept = sorted(term for term, where in places.items() if len(where) >= FEWEST_SCENARIOS)
+    column = {term: at for at, term in enumerate(kept)}
+    rows, columns, values = [], [], []
+    for row, counts in enumerate(counted):
+        for term, count in counts.items():
+            if term in column:
+                rows.append(row)
+                columns.append(column[term])
+                values.append(1.0 + math.log(count))
+    shape = (len(texts), len(kept))
+    return tuple(kept), csr_matrix((values, (rows, columns)), shape=shape, dtype=np.float64)
+
+
 @dataclass(frozen=True)
 class Text:
-    """The hashed counts of terms.
+    """The weighted terms of one view of a response: tf-idf rows of length 1.
 
-    A term's bucket and sign come from MurmurHash3 (Weinberger et al. 2009, Feature Hashing for
-    Large Scale Multitask Learning); a count c becomes 1 + ln c, and a row has length 1.
+    A term's count c becomes (1 + ln c) times its rarity, which is its inverse document frequency
+    with a scenario as the document: what stands in few scenarios tells their subject.
 
     Attributes:
-        bits: there are ``2 ** bits`` buckets.
+        terms: the known terms.
+        rarity: one number per term; 0 leaves it out.
         common: see ``terms``.
     """
 
-    bits: int
+    terms: tuple[str, ...]
+    rarity: NDArray[np.float64]
     common: frozenset[str]
 
     @cached_property
-    def _hasher(self) -> FeatureHasher:
-        return FeatureHasher(n_features=2**self.bits, input_type="string", dtype=np.float64)
+    def _column(self) -> dict[str, int]:
+        return {term: at for at, term in enumerate(self.terms) if self.rarity[at] > 0}
 
-    def matrix(self, texts: Sequence[str]) -> csr_matrix:
-        """Return the rows of texts: float64, shape (texts, buckets)."""
-        counts = csr_matrix(self._hasher.transform(terms(text, self.common) for text in texts))
-        counts.eliminate_zeros()
-        counts.data = np.array(
-            [math.copysign(1.0 + math.log(abs(value)), value) for value in counts.data.tolist()]
-        )
-        for row in range(counts.shape[0]):
-            part = counts.data[counts.indptr[row] : counts.indptr[row + 1]]
-            if len(part):
-                part /= math.sqrt(math.fsum((part * part).tolist()))
-        return counts
-
-    def buckets(self, names: Sequence[str]) -> list[int]:
-        """Return the bucket of each term, to name what decided."""
-        if not names:
-            return []
-        hashed = csr_matrix(self._hasher.transform([name] for name in names))
-        return [int(bucket) for bucket in hashed.indices]
+    def row(self, text: str) -> dict[int, float]:
+        """Return the values of a text's known terms by column, in the order of the columns."""
+        column = self._column
+        known = Counter(column[term] for term in terms(text, self.common) if term in column)
+        values = {at: (1.0 + math.log(known[at])) * float(self.rarity[at]) for at in sorted(known)}
+        length = math.sqrt(math.fsum(value * value for value in values.values()))
+        return {at: value / length for at, value in values.items()}
 
 
 @dataclass(frozen=True)

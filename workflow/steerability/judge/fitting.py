@@ -2,7 +2,9 @@
 
 The text's part is a logistic regression on the leading components of the training responses
 (latent semantic analysis: Deerwester et al. 1990, by the eigenvectors of their Gram matrix), then
-carried back to one weight per bucket. Kept components bound how much text can be learnt by heart.
+carried back to one weight per term. Kept components bound how much text can be learnt by heart.
+A term weighs by its rarity among the training scenarios (inverse document frequency: Sparck Jones
+1972, Journal of Documentation 28, 11-21) and counts only where enough of them hold it.
 """
 
 from dataclasses import dataclass
@@ -11,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags
 from sklearn.linear_model import LogisticRegression
 
+from steerability.judge.features import FEWEST_SCENARIOS
 from steerability.records import LABELS
 
 Matrix = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 COMPONENTS = 120
+SHARES = (2 / 3, 1 / 3)
 TEXT_SCALE = 3.0
 INVERSE_PENALTY = 1.0
 CLIP = 3.0
@@ -36,16 +40,14 @@ class Data:
     Attributes:
         table: the rows of numbers, shape (n, columns).
         weights: prior weight of each column, shape (columns,).
-        text: the hashed rows, shape (n, buckets).
-        gram: inner products of the hashed rows, shape (n, n).
+        views: 1 + ln of the counts of terms, one matrix per view, shape (n, terms).
         labels: index into ``LABELS``, shape (n,).
         groups: index of the scenario, shape (n,).
     """
 
     table: Matrix
     weights: Matrix
-    text: csr_matrix
-    gram: Matrix
+    views: tuple[csr_matrix, ...]
     labels: Index
     groups: Index
 
@@ -58,29 +60,46 @@ class Fit:
         mean: of the columns.
         scale: of the columns; 1 where a column does not vary.
         columns: weights of the standardised columns, shape (labels, columns).
-        dual: weights of the training rows' texts, shape (labels, training rows).
+        rarities: of each view's terms, shape (terms,).
+        texts: weights of each view's terms, shape (labels, terms).
         intercept: shape (labels,).
-        train: the training rows.
     """
 
     mean: Matrix
     scale: Matrix
     columns: Matrix
-    dual: Matrix
+    rarities: tuple[Matrix, ...]
+    texts: tuple[Matrix, ...]
     intercept: Matrix
-    train: Index
 
     def scores(self, data: Data, rows: Index) -> Matrix:
         """Return the labels' scores of rows of the data, shape (rows, labels)."""
-        table = standardised(data.table[rows], self.mean, self.scale)
-        texts = data.gram[np.ix_(rows, self.train)]
-        result: Matrix = table @ self.columns.T + texts @ self.dual.T + self.intercept
-        return result
+        result: Matrix = standardised(data.table[rows], self.mean, self.scale) @ self.columns.T
+        for counts, rarity, weights in zip(data.views, self.rarities, self.texts, strict=True):
+            result = result + weighted(counts[rows], rarity) @ weights.T
+        return result + self.intercept
 
-    def text_weights(self, data: Data) -> Matrix:
-        """Return one weight per label and bucket, shape (labels, buckets)."""
-        weights: Matrix = np.asarray((data.text[self.train].T @ self.dual.T).T)
-        return weights
+
+def weighted(counts: csr_matrix, rarity: Matrix) -> csr_matrix:
+    """Return rows of terms, each times its rarity, with length 1; empty rows stay empty."""
+    rows = counts @ diags(rarity)
+    lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
+    return csr_matrix(diags(1.0 / np.where(lengths > 0, lengths, 1.0)) @ rows)
+
+
+def rarity(counts: csr_matrix, groups: Index) -> Matrix:
+    """Return ln((1 + scenarios) / (1 + those with the term)) + 1; 0 for a term of too few.
+
+    Args:
+        counts: shape (n, terms); only which are there matters.
+        groups: the scenario of each row.
+    """
+    found, places = np.unique(groups, return_inverse=True)
+    picked = csr_matrix((np.ones(len(places)), (places, np.arange(len(places)))))
+    holding = np.asarray(((picked @ (counts > 0).astype(np.float64)) > 0).sum(axis=0)).ravel()
+    # as it is kept in the file
+    value = (np.log((1 + len(found)) / (1 + holding)) + 1).astype(np.float32).astype(np.float64)
+    return np.where(holding >= FEWEST_SCENARIOS, value, 0.0)
 
 
 def standardised(table: Matrix, mean: Matrix, scale: Matrix) -> Matrix:
@@ -102,7 +121,10 @@ def fit(data: Data, train: Index) -> Fit:
     numbers = standardised(table, mean, scale) * data.weights
     size = len(train)
     kept = min(COMPONENTS, size)
-    values, vectors = eigh(data.gram[np.ix_(train, train)], subset_by_index=[size - kept, size - 1])
+    rarities = tuple(rarity(counts[train], data.groups[train]) for counts in data.views)
+    rows = [weighted(view[train], rare) for view, rare in zip(data.views, rarities, strict=True)]
+    gram = sum(share * (row @ row.T).toarray() for share, row in zip(SHARES, rows, strict=True))
+    values, vectors = eigh(gram, subset_by_index=[size - kept, size - 1])
     large = values > _SMALLEST_EIGENVALUE
     roots = np.sqrt(values[large])
     components = vectors[:, large] * roots
@@ -119,7 +141,10 @@ def fit(data: Data, train: Index) -> Fit:
     columns[model.classes_] = coefficients[:, :width] * data.weights
     dual[model.classes_] = TEXT_SCALE * coefficients[:, width:] @ (vectors[:, large] / roots).T
     intercept[model.classes_] = intercepts
-    return Fit(mean, scale, columns, dual, intercept, train)
+    texts = tuple(
+        share * np.asarray((row.T @ dual.T).T) for share, row in zip(SHARES, rows, strict=True)
+    )
+    return Fit(mean, scale, columns, rarities, texts, intercept)
 
 
 def folds_of(groups: Index, folds: int) -> list[Index]:

@@ -20,12 +20,15 @@ from steerability.canonical import canonical_json, sha256_file
 from steerability.errors import UserError
 from steerability.files import write_atomic
 from steerability.jsonl import explain
+from steerability.judge.features import VIEWS
 from steerability.judge.rubric import Rubric
 from steerability.records import LABELS
 
 SUFFIX = ".safetensors"
 POINTER = "distilled.json"
 _ENTRY = "steerability"
+_PLAIN = ("columns", "mean", "scale", "intercept")
+Numbers = NDArray[np.float32]
 
 
 class Facts(BaseModel):
@@ -35,7 +38,6 @@ class Facts(BaseModel):
         format: of this file.
         semantics: version of the code that computes the features.
         labels: the order of the weights' rows.
-        bits: of the text's hash.
         rubric: the rules rubric whose measures and cues are features.
         temperature: what scores are divided by.
         reference: the judge it was trained on.
@@ -46,10 +48,9 @@ class Facts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = Field(default=1, ge=1, le=1)
+    format: int = Field(default=2, ge=2, le=2)
     semantics: int
     labels: tuple[str, ...]
-    bits: int = Field(ge=8, le=24)
     rubric: Rubric
     temperature: float = Field(gt=0)
     reference: str
@@ -67,11 +68,26 @@ class Pointer(BaseModel):
 
 
 @dataclass(frozen=True)
+class View:
+    """The known terms of one view of a response.
+
+    Attributes:
+        terms: sorted.
+        rarity: float32, shape (terms,).
+        weights: float32, shape (labels, terms).
+    """
+
+    terms: tuple[str, ...]
+    rarity: Numbers
+    weights: Numbers
+
+
+@dataclass(frozen=True)
 class Trained:
     """A trained judge's arrays and facts.
 
     Attributes:
-        text: float32, shape (labels, 2 ** bits).
+        views: the terms, in the order of ``VIEWS``.
         columns: float32, shape (labels, columns).
         mean: float32, shape (columns,).
         scale: float32, shape (columns,).
@@ -79,30 +95,63 @@ class Trained:
         facts: the metadata.
     """
 
-    text: NDArray[np.float32]
-    columns: NDArray[np.float32]
-    mean: NDArray[np.float32]
-    scale: NDArray[np.float32]
-    intercept: NDArray[np.float32]
+    views: tuple[View, ...]
+    columns: Numbers
+    mean: Numbers
+    scale: Numbers
+    intercept: Numbers
     facts: Facts
 
     def content(self) -> bytes:
-        """Return the file's bytes."""
+        """Return the file's bytes; terms stand there as UTF-8, one a line."""
         facts = canonical_json(self.facts.model_dump(mode="json")).decode("utf-8")
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in _PLAIN}
+        for name, one in zip(VIEWS, self.views, strict=True):
+            lines = "\n".join(one.terms).encode("utf-8")
+            arrays[f"{name}.terms"] = np.frombuffer(lines, dtype=np.uint8)
+            arrays[f"{name}.rarity"] = one.rarity
+            arrays[f"{name}.weights"] = one.weights
         # save() writes memory as it lies, whatever the strides
-        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _shapes(1, 1)}
-        return save(arrays, metadata={_ENTRY: facts})
+        plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        return save(plain, metadata={_ENTRY: facts})
 
 
-def _shapes(columns: int, buckets: int) -> dict[str, tuple[int, ...]]:
+def _of_arrays(arrays: dict[str, NDArray[Any]], facts: Facts, columns: int | None) -> Trained:
+    """Return the judge of a file's arrays, whose shapes and types must fit each other.
+
+    Raises:
+        ValueError: they do not.
+    """
+    found = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
+    width = columns or len(arrays.get("mean", ()))
     labels = len(LABELS)
-    return {
-        "text": (labels, buckets),
-        "columns": (labels, columns),
-        "mean": (columns,),
-        "scale": (columns,),
-        "intercept": (labels,),
+    wanted: dict[str, tuple[str, tuple[int, ...]]] = {
+        "columns": ("float32", (labels, width)),
+        "mean": ("float32", (width,)),
+        "scale": ("float32", (width,)),
+        "intercept": ("float32", (labels,)),
     }
+    views = []
+    for name in VIEWS:
+        raw = arrays.get(f"{name}.terms", np.zeros(0, dtype=np.uint8))
+        lines = raw.tobytes().decode("utf-8")
+        terms = tuple(lines.split("\n")) if lines else ()
+        wanted[f"{name}.terms"] = ("uint8", (len(lines.encode("utf-8")),))
+        wanted[f"{name}.rarity"] = ("float32", (len(terms),))
+        wanted[f"{name}.weights"] = ("float32", (labels, len(terms)))
+        views.append((name, terms))
+    if found != wanted:
+        raise ValueError(f"it holds {found}, not {wanted}")
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError("it holds numbers that are none")
+    return Trained(
+        views=tuple(
+            View(terms, arrays[f"{name}.rarity"], arrays[f"{name}.weights"])
+            for name, terms in views
+        ),
+        **{name: arrays[name] for name in _PLAIN},
+        facts=facts,
+    )
 
 
 def write_trained(folder: Path, trained: Trained, remarks: dict[str, Any]) -> str:
@@ -147,17 +196,15 @@ def read_trained(path: Path, columns: int | None = None) -> tuple[str, Trained]:
             metadata = opened.metadata() or {}
             arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         facts = Facts.model_validate(json.loads(metadata[_ENTRY]))
+        if facts.labels != LABELS:
+            raise ValueError("it holds other labels")
+        return digest, _of_arrays(arrays, facts, columns)
     except ValidationError as error:
         raise UserError(explain(error), where=file, mend="train it again") from error
     except (SafetensorError, KeyError, ValueError) as error:
-        raise UserError(f"is no trained judge: {error}", where=file) from error
-    wanted = _shapes(columns or len(arrays.get("mean", ())), 2**facts.bits)
-    found = {name: array.shape for name, array in arrays.items()}
-    if found != wanted or any(array.dtype != np.float32 for array in arrays.values()):
-        raise UserError(f"holds {found}, not {wanted}", where=file, mend="train it again")
-    if facts.labels != LABELS or not all(np.isfinite(array).all() for array in arrays.values()):
-        raise UserError("holds other labels or no numbers", where=file, mend="train it again")
-    return digest, Trained(**arrays, facts=facts)
+        raise UserError(
+            f"is no trained judge: {error}", where=file, mend="train it again"
+        ) from error
 
 
 def _resolve(path: Path) -> Path:
