@@ -19,7 +19,7 @@ from steerability.engine.context import Context, Layout, cells_for
 from steerability.engine.decoding import Decoder, Generation, Job
 from steerability.engine.errors import InputError, PromptError
 from steerability.engine.key import BatchPlan
-from steerability.engine.lanes import Plan, lanes_for, parts, side_by_side
+from steerability.engine.lanes import LANE_BYTES, Plan, lanes_for, parts, side_by_side
 from steerability.engine.memory import (
     Demand,
     MemoryShortError,
@@ -378,7 +378,8 @@ class Engine:
 
     def _fitting(self, tokens: int, wanted: int) -> int:
         there = self.demand if self._model is None else self.demand.loaded()
-        return fitting_width(there, tokens, wanted, available())
+        free = available() - (self._lanes(wanted) - 1) * LANE_BYTES
+        return fitting_width(there, tokens, wanted, free)
 
     def _drop(self) -> None:
         if self._live is not None:

@@ -5,6 +5,7 @@ small model that costs more than the arithmetic. Lanes never wait for each other
 does not depend on its lane, so the split is free.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
@@ -17,7 +18,11 @@ Tick = Callable[[int], None]
 # Larger models are bound by how fast weights come from memory, and every lane reads them all.
 SMALL_BYTES = 1 << 30
 MOST = 4
+# What each lane after the first needs beside its KV cache: buffers, logits, a saved prefix.
+LANE_BYTES = 256 << 20
 _NARROWEST = 4
+# Every report wakes the thread that iterates, which takes a core from a lane.
+_TELL_SECONDS = 0.25
 
 
 def lanes_for(weights: int, threads: int, sequences: int) -> int:
@@ -94,12 +99,22 @@ def side_by_side(
     events: SimpleQueue[tuple[str, Any]] = SimpleQueue()
 
     def drive(work: Callable[[Tick], Iterator[Item]]) -> None:
+        waiting, told = 0, time.monotonic()
+
+        def tick(count: int) -> None:
+            nonlocal waiting, told
+            waiting += count
+            if time.monotonic() - told >= _TELL_SECONDS:
+                events.put(("tick", waiting))
+                waiting, told = 0, time.monotonic()
+
         try:
-            for item in work(lambda count: events.put(("tick", count))):
+            for item in work(tick):
                 events.put(("item", item))
         except BaseException as error:
             events.put(("error", error))
         else:
+            events.put(("tick", waiting))
             events.put(("end", None))
 
     threads = [Thread(target=drive, args=(work,), daemon=True) for work in works]
