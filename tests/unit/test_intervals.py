@@ -99,6 +99,24 @@ def test_coverage_of_the_bootstrapped_gap() -> None:
     assert 0.90 <= hits / 240 <= 0.99
 
 
+def test_coverage_of_the_difference_of_two_gaps() -> None:
+    rng = np.random.default_rng(14)
+    hits = 0
+    for trial in range(200):
+        rows = []
+        for name, rates in (("a", (0.8, 0.1)), ("b", (0.6, 0.2))):
+            letters = {
+                c: "".join(rng.choice(["c", "n", "x"], 72, p=[0.9 * rate, 0.9 - 0.9 * rate, 0.1]))
+                for c, rate in zip(("pro", "anti"), rates, strict=True)
+            }
+            rows += cells(letters, (name, "1B", name), categories=6)
+        grid = grid_of(rows, "rules")
+        contrast = gap_difference(grid, [(0, 1)], "pro", "anti")
+        low, high = contrast.interval(scenario_weights(grid, 500, trial), 0.95)
+        hits += low <= 0.3 <= high
+    assert 0.89 <= hits / 200 <= 0.99  # three standard errors about 0.94
+
+
 def test_the_bootstrap_resamples_within_categories_and_pairs() -> None:
     grid = grid_of(cells({"pro": "cccnnn", "anti": "cccnnn"}, categories=2), "rules")
     weights = scenario_weights(grid, 300, 1)

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from statsmodels.stats.weightstats import ttost_paired
 
 from steerability import cli
-from steerability.analyse.compare import compare_runs, equivalence_p
+from steerability.analyse.compare import compare_runs, equivalence_p, gap_change_interval
 from steerability.analyse.paired import Pairs, newcombe
 from steerability.config.analysis import Analysis
 from steerability.errors import UserError
@@ -76,8 +77,7 @@ def test_equivalence_agrees_with_the_paired_t_test_where_that_works() -> None:
     for _ in range(20):
         a = rng.random(300) < 0.5
         b = np.where(rng.random(300) < 0.12, rng.random(300) < 0.5, a)
-        pairs = Pairs(int((a & b).sum()), int((b & ~a).sum()), int((a & ~b).sum()),
-                      int((~a & ~b).sum()))  # fmt: skip
+        pairs = crossed(b, a)
         expected = ttost_paired(b.astype(float), a.astype(float), -0.05, 0.05)[0]
         assert equivalence(pairs, 0.05) == pytest.approx(expected, abs=0.03)
 
@@ -86,6 +86,28 @@ def test_equivalence_without_flips_still_depends_on_n() -> None:
     assert equivalence(Pairs(4, 0, 0, 4), 0.1) > 0.05
     assert equivalence(Pairs(35, 0, 0, 36), 0.1) < 0.05
     assert equivalence(Pairs(0, 40, 0, 0), 0.1) == 1.0
+
+
+def test_coverage_of_a_gaps_change_and_level_of_its_equivalence() -> None:
+    rng = np.random.default_rng(6)
+    covered = passed = 0
+    for _ in range(600):
+        changes = []
+        # 70 to 60 under pro, 20 as before under anti: the gap loses the margin of 10 points
+        for before, after in ((0.7, 0.6), (0.2, 0.2)):
+            shared = rng.random(120)
+            other = np.where(rng.random(120) < 0.6, shared, rng.random(120))
+            changes.append(crossed(other < after, shared < before))
+        wide, narrow = (gap_change_interval(*changes, level) for level in (0.95, 0.9))
+        assert wide is not None and narrow is not None
+        covered += wide[0] <= -0.1 <= wide[1]
+        passed += narrow[0] > -0.1 and narrow[1] < 0.1
+    assert covered / 600 >= 0.93
+    assert passed / 600 <= 0.077  # three standard errors above the level
+
+
+def crossed(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> Pairs:
+    return Pairs(*(int(cell.sum()) for cell in (a & b, a & ~b, ~a & b, ~a & ~b)))
 
 
 def made(folder: Path, rows: list[CellRow]) -> Path:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -202,13 +203,31 @@ def _equivalence(p: float, plan: Analysis) -> dict[str, Field]:
     return {"margin": f"{plan.margin:g}", "p_equivalence": p_text(p), "equivalent": verdict}
 
 
-def _gap(a: Grid, b: Grid, at: int, plan: Analysis) -> dict[str, Field]:
-    """Change of the gap over outputs valid in both runs.
+def gap_change_interval(pro: Pairs, anti: Pairs, confidence: float) -> Interval | None:
+    """Return the interval of the change under pro minus the change under anti.
 
-    Its interval adds Newcombe's of pro and of anti in squares (MOVER: Donner and Zou 2012,
-    Statistical Methods in Medical Research 21, 347-359), taking the two changes as independent;
-    p by the paired permutation test.
+    Newcombe's intervals of the two are added in squares, taking the changes as independent.
+    Source: Donner and Zou (2012), Statistical Methods in Medical Research 21, 347-359 (MOVER).
+
+    Args:
+        pro: outcomes under pro, after and before.
+        anti: outcomes under anti, after and before.
+        confidence: of the interval.
+
+    Returns:
+        Lower and upper bound; None without pairs under one of them.
     """
+    up, down = newcombe(pro, confidence), newcombe(anti, confidence)
+    if up is None or down is None:
+        return None
+    change = pro.difference - anti.difference
+    low = change - math.hypot(pro.difference - up[0], down[1] - anti.difference)
+    high = change + math.hypot(up[1] - pro.difference, anti.difference - down[0])
+    return low, high
+
+
+def _gap(a: Grid, b: Grid, at: int, plan: Analysis) -> dict[str, Field]:
+    """Change of the gap over outputs valid in both runs; p by the paired permutation test."""
     sides: list[NDArray[np.int8]] = []
     changes: list[Pairs] = []
     values = [0.0, 0.0]
@@ -221,17 +240,8 @@ def _gap(a: Grid, b: Grid, at: int, plan: Analysis) -> dict[str, Field]:
         for side, only in enumerate((pairs.only_b, pairs.only_a)):
             values[side] += sign * (pairs.both + only) / pairs.n if pairs.n else math.nan
     pro, anti = changes
-
-    def interval(confidence: float) -> Interval | None:
-        up, down = newcombe(pro, confidence), newcombe(anti, confidence)
-        if up is None or down is None:
-            return None
-        change = pro.difference - anti.difference
-        low = change - math.hypot(pro.difference - up[0], down[1] - anti.difference)
-        high = change + math.hypot(up[1] - pro.difference, anti.difference - down[0])
-        return low, high
-
     test = Contrast(np.array([1.0, -1.0]), np.stack(sides[::2]), np.stack(sides[1::2]))
+    interval = partial(gap_change_interval, pro, anti)
     low, high = interval(plan.confidence) or (math.nan, math.nan)
     swaps = swap_matrix(len(a.scenarios), plan.permutations, plan.seed)
     return {
