@@ -1,4 +1,4 @@
-"""Times of a run's page in headless Chromium: ``python tests/benchmarks/page.py [PAGE]``.
+"""Times of a run's page in headless Chromium: ``python benchmarks/page.py [PAGE]``.
 
 Without a page, a run of 1,278 cells is made, each output with about 8,000 tokens of thinking.
 First paint and load are what the browser reports of a cold start; a filter's time is from the
@@ -11,8 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS.parent / "workflow")]
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "workflow")]
 
 from selenium.webdriver import Chrome  # noqa: E402
 
