@@ -12,7 +12,7 @@ from steerability.analyse.contrast import Contrast, swap_matrix
 from steerability.analyse.families import holm, p_text
 from steerability.analyse.grid import ABSENT, CONVERGENCE, REFUSAL, Grid, grid_of, valid
 from steerability.analyse.paired import Pairs, mcnemar, newcombe, pair
-from steerability.analyse.rates import Interval, points
+from steerability.analyse.rates import Interval, points_text
 from steerability.config.analysis import Analysis
 from steerability.errors import UserError
 from steerability.score.cells import CellRow
@@ -160,11 +160,11 @@ def _paired(a: NDArray[np.bool_], b: NDArray[np.bool_], plan: Analysis) -> dict[
         "n": n,
         "only_a": pairs.only_b,
         "only_b": pairs.only_a,
-        "value_a": _text(int(a.sum()) / n if n else math.nan),
-        "value_b": _text(int(b.sum()) / n if n else math.nan),
-        "change": _text(pairs.difference),
-        "low": _text(interval[0]),
-        "high": _text(interval[1]),
+        "value_a": points_text(int(a.sum()) / n if n else math.nan),
+        "value_b": points_text(int(b.sum()) / n if n else math.nan),
+        "change": points_text(pairs.difference),
+        "low": points_text(interval[0]),
+        "high": points_text(interval[1]),
         "p": p_text(mcnemar(pairs.only_a, pairs.only_b)) if n else None,
         "p_adjusted": None,
         **_equivalence(p, plan),
@@ -248,17 +248,12 @@ def _gap(a: Grid, b: Grid, at: int, plan: Analysis) -> dict[str, Field]:
         "n": min(pro.n, anti.n),
         "only_a": None,
         "only_b": None,
-        "value_a": _text(values[0]),
-        "value_b": _text(values[1]),
-        "change": _text(pro.difference - anti.difference),
-        "low": _text(low),
-        "high": _text(high),
+        "value_a": points_text(values[0]),
+        "value_b": points_text(values[1]),
+        "change": points_text(pro.difference - anti.difference),
+        "low": points_text(low),
+        "high": points_text(high),
         "p": p_text(test.permutation_p(swaps)),
         "p_adjusted": None,
         **_equivalence(equivalence_p(interval, plan.margin / 100), plan),
     }
-
-
-def _text(value: float) -> str | None:
-    rounded = points(value)
-    return None if rounded is None else str(rounded)

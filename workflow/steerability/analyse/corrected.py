@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from steerability.analyse.bootstrap import percentile_interval, scenario_weights
 from steerability.analyse.grid import ABSENT, CONDITIONS, CONVERGENCE, Grid, valid
-from steerability.analyse.rates import points, wilson
+from steerability.analyse.rates import points_text, wilson
 from steerability.config.analysis import Analysis
 from steerability.tables import Field
 
@@ -270,11 +270,11 @@ def _of_model(
                 "n": estimate.n,
                 "calibration": OTHER_MODELS if held_out else LABELLED,
                 "calibration_n": estimate.cells,
-                "as_judged": _text(estimate.plain[0]),
-                "corrected": _text(rates[0]),
-                "low": _text(low) if known else None,
-                "high": _text(high) if known else None,
-                "reference_value": _text(estimate.truth),
+                "as_judged": points_text(estimate.plain[0]),
+                "corrected": points_text(rates[0]),
+                "low": points_text(low) if known else None,
+                "high": points_text(high) if known else None,
+                "reference_value": points_text(estimate.truth),
                 **_power(estimate.counted, plan.confidence),
             }
 
@@ -310,11 +310,6 @@ def _estimate(
     return _Estimate(int(hits.n[0]), int(hits.cells[0]), plain, better, truth, hits)
 
 
-def _text(value: float) -> str | None:
-    rounded = points(float(value))
-    return None if rounded is None else str(rounded)
-
-
 def _power(counted: Tally | None, confidence: float) -> dict[str, Field]:
     """Sensitivity and specificity in per cent with Wilson intervals; nothing for a difference."""
     row: dict[str, Field] = {f"{n}{end}": None for n in _BOUNDS for end in ("", "_low", "_high")}
@@ -328,6 +323,6 @@ def _power(counted: Tally | None, confidence: float) -> dict[str, Field]:
     for name, (part, whole) in right.items():
         interval = wilson(part, whole, confidence)
         if interval is not None:
-            row[name] = _text(part / whole)
-            row[f"{name}_low"], row[f"{name}_high"] = (_text(bound) for bound in interval)
+            row[name] = points_text(part / whole)
+            row[f"{name}_low"], row[f"{name}_high"] = (points_text(bound) for bound in interval)
     return row

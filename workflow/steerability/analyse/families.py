@@ -12,7 +12,7 @@ from steerability.analyse.bootstrap import scenario_weights
 from steerability.analyse.contrast import Contrast, gap_difference, restrict, swap_matrix
 from steerability.analyse.grid import CONVERGENCE, Grid, valid
 from steerability.analyse.paired import mcnemar, newcombe, pair
-from steerability.analyse.rates import points
+from steerability.analyse.rates import points_text
 from steerability.config.analysis import Analysis, Between, Comparison, Within
 from steerability.tables import Field
 
@@ -50,9 +50,7 @@ class Test:
     def row(self) -> dict[str, Field]:
         """Return the fields of ``tests.csv``: estimates in points, p to four digits."""
         row: dict[str, Field] = {name: getattr(self, name) for name in COLUMNS}
-        for name in ("estimate", "low", "high"):
-            value = points(getattr(self, name))
-            row[name] = None if value is None else str(value)
+        row |= {name: points_text(getattr(self, name)) for name in ("estimate", "low", "high")}
         row["p"], row["p_adjusted"] = p_text(self.p), p_text(self.p_adjusted)
         return row
 

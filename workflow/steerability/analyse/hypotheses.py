@@ -12,7 +12,7 @@ from steerability.analyse.contrast import (
 )
 from steerability.analyse.families import Resampling, Test, holm, p_text, paired_test
 from steerability.analyse.grid import Grid
-from steerability.analyse.rates import points
+from steerability.analyse.rates import points_text
 from steerability.config.analysis import Analysis
 from steerability.tables import Field
 
@@ -59,8 +59,6 @@ class Finding:
 
     def row(self) -> dict[str, Field]:
         """Return the fields of ``hypotheses.csv``: estimates in points."""
-        numbers = {name: points(getattr(self, name)) for name in ("estimate", "low", "high")}
-        null = points(self.null)
         return {
             "hypothesis": self.hypothesis,
             "part": self.part,
@@ -70,8 +68,8 @@ class Finding:
             "present": self.present,
             "declared": self.declared,
             "n": self.n,
-            **{name: None if value is None else str(value) for name, value in numbers.items()},
-            "null": str(null),
+            **{name: points_text(getattr(self, name)) for name in ("estimate", "low", "high")},
+            "null": points_text(self.null),
             "p": p_text(self.p),
             "p_adjusted": p_text(self.p_adjusted),
             "verdict": self.verdict,
@@ -113,14 +111,10 @@ def judge_hypotheses(grid: Grid, plan: Analysis, resampling: Resampling) -> list
         _suppression(grid, plan, resampling, WHOLE, pairs),
         _both_shifts(shifts),
     ]
-    parts += [*shifts, _shift_gap(grid, plan, resampling, larger)]
-    whole, mean = ([_declared(f, plan) for f in fs] for fs in (whole, parts[-3:]))
-    parts[-3:] = mean
-    return [*_decide(whole, plan), *_decide(parts, plan)]
-
-
-def _declared(finding: Finding, plan: Analysis) -> Finding:
-    return replace(finding, declared=len(plan.size_comparisons))
+    means = [*shifts, _shift_gap(grid, plan, resampling, larger)]
+    declared = len(plan.size_comparisons)
+    whole, means = ([replace(f, declared=declared) for f in fs] for fs in (whole, means))
+    return [*_decide(whole, plan), *_decide([*parts, *means], plan)]
 
 
 def _decide(findings: list[Finding], plan: Analysis) -> list[Finding]:
@@ -213,11 +207,11 @@ def _shift_gap(grid: Grid, plan: Analysis, resampling: Resampling, larger: list[
 
 
 def _words(finding: Finding, plan: Analysis) -> str:
-    span = f"{points(finding.low)} to {points(finding.high)}"
+    span = f"{points_text(finding.low)} to {points_text(finding.high)}"
     if math.isnan(finding.low):
         span = "not known, every resample agrees"
     numbers = (
-        f"{points(finding.estimate)} points ({100 * plan.confidence:g} % interval "
+        f"{points_text(finding.estimate)} points ({100 * plan.confidence:g} % interval "
         f"{span}, n = {finding.n} scenarios, "
         f"adjusted p = {p_text(finding.p_adjusted)})"
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from steerability.analyse.grid import CONVERGENCE, Grid, valid
-from steerability.analyse.rates import points
+from steerability.analyse.rates import points_text
 from steerability.config.analysis import Analysis
 from steerability.tables import Field
 
@@ -145,7 +145,7 @@ def power_rows(
     rows: list[dict[str, Field]] = []
     for comparison in plan.size_comparisons:
         names = comparison.model_a, comparison.model_b
-        places = [grid.index(name) for name in names]
+        here = [at for at in map(grid.index, names) if at is not None]
         source = ""
         if all(name in by_name for name in names):
             source = "published"
@@ -154,15 +154,15 @@ def power_rows(
                 for name in names
                 for c in ("pro", "anti")
             ]
-        elif None not in places:
+        elif len(here) == len(names):
             source = "this run"
-            found = [_rate(grid, at or 0, c) for at in places for c in ("pro", "anti")]
+            found = [_rate(grid, at, c) for at in here for c in ("pro", "anti")]
         if not source or any(math.isnan(value) for value in found):
             rows += [_row(question, comparison.name) for question in (SMALLEST, NEEDED)]
             continue
         phi = [0.0, 0.0]
-        if places[0] is not None and places[1] is not None:
-            phi = [correlation(grid, places[0], places[1], c) for c in ("pro", "anti")]
+        if len(here) == len(names):
+            phi = [correlation(grid, here[0], here[1], c) for c in ("pro", "anti")]
         rows += _answers(comparison.name, source, Rates(*found, *phi), len(grid.scenarios), plan)
     return rows
 
@@ -180,11 +180,11 @@ def _answers(
         "simulations": SIMULATIONS,
     }
     first = _row(SMALLEST, comparison) | settings | _rates(seen)
-    first |= {"scenarios": scenarios, "difference": None if loss is None else _text(-loss)}
+    first |= {"scenarios": scenarios, "difference": None if loss is None else points_text(-loss)}
     if loss is not None:
         first["power"] = f"{power(seen, scenarios, plan.alpha, plan.seed):.3f}"
     second = _row(NEEDED, comparison) | settings | _rates(rates)
-    second |= {"scenarios": needed, "difference": _text(rates.difference)}
+    second |= {"scenarios": needed, "difference": points_text(rates.difference)}
     if needed is not None:
         second["power"] = f"{power(rates, needed, plan.alpha, plan.seed):.3f}"
     return [first, second]
@@ -196,7 +196,7 @@ def _row(question: str, comparison: str) -> dict[str, Field]:
 
 def _rates(rates: Rates) -> dict[str, Field]:
     row: dict[str, Field] = {
-        name: _text(getattr(rates, name)) for name in ("pro_a", "anti_a", "pro_b", "anti_b")
+        name: points_text(getattr(rates, name)) for name in ("pro_a", "anti_a", "pro_b", "anti_b")
     }
     row["correlation_pro"] = f"{rates.correlation_pro:.3f}"
     row["correlation_anti"] = f"{rates.correlation_anti:.3f}"
@@ -207,8 +207,3 @@ def _rate(grid: Grid, model: int, condition: str) -> float:
     labels = grid.of(model, condition)
     whole = int(valid(labels).sum())
     return int((labels == CONVERGENCE).sum()) / whole if whole else math.nan
-
-
-def _text(value: float) -> str | None:
-    rounded = points(value)
-    return None if rounded is None else str(rounded)

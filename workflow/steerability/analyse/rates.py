@@ -112,6 +112,12 @@ def points(value: float) -> Decimal | None:
     return abs(rounded) if rounded == 0 else rounded
 
 
+def points_text(value: float) -> str | None:
+    """Return ``points`` as the tables write them."""
+    rounded = points(float(value))
+    return None if rounded is None else str(rounded)
+
+
 def published_delta(pro: Fraction | None, anti: Fraction | None) -> Decimal | None:
     """Return the gap as the paper prints it: the difference of the two rounded rates."""
     high, low = percent(pro), percent(anti)

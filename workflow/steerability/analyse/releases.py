@@ -123,8 +123,6 @@ def gate(
     for check in checks:
         print(check.line())
     failed = sum(not check.passed for check in checks)
-    print(
-        f"gate: {len(checks)} checks, {failed} failed, judge {rows[0]['judge'] if rows else DASH}"
-    )
+    print(f"gate: {len(checks)} checks, {failed} failed, judge {rows[0]['judge']}")
     if failed:
         raise typer.Exit(1)

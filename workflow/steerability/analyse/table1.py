@@ -15,7 +15,7 @@ from steerability.analyse.rates import (
     count,
     fraction,
     percent,
-    points,
+    points_text,
     published_delta,
     wilson,
 )
@@ -39,7 +39,6 @@ _GAP_DETAIL = (
     *("low", "high", "interval", "unrounded", "pairs", "paired", "newcombe_low", "newcombe_high"),
     *("all", "all_low", "all_high", "worst_low", "worst_high"),
 )
-_METHODS = {False: "bootstrap", True: "newcombe"}
 CONTRACT = (
     *KEYS,
     *(f"{c}_{name}" for c in ("pro", "anti") for name in _RATES),
@@ -82,25 +81,35 @@ def _row(
     for name in CONDITIONS:
         row |= {f"{name}_{field}": value for field, value in rates(counts[name]).items()}
         row |= {f"{name}_{k}": v for k, v in _detail(counts[name], plan.confidence).items()}
-    for gap, (a, b) in GAPS.items():
-        row[gap] = _text(published_delta(_rate(counts[a]), _rate(counts[b])))
-        detail = _gap_detail(counts[a], counts[b])
-        pairs = pair(grid.of(at, a), grid.of(at, b))
-        paired = newcombe(pairs, plan.confidence)
-        detail |= {"pairs": pairs.n, "paired": _text(points(pairs.difference))}
-        detail |= _bounds("newcombe", paired)
-        everywhere = pair(grid.of(at, a), grid.of(at, b), over_all=True)
-        instead = {"": paired, "all_": newcombe(everywhere, plan.confidence)}
-        for prefix, draws in (("", of_valid), ("all_", of_all)):
-            low, high = gap_interval(grid, draws, at, (a, b), plan.confidence)
-            known = (detail["all"] if prefix else row[gap]) is not None
-            flat = math.isnan(low) and known
-            if not prefix:
-                detail["interval"] = _METHODS[flat] if known else None
-            if flat and (other := instead[prefix]) is not None:
-                low, high = other
-            detail |= {f"{prefix}low": _text(points(low)), f"{prefix}high": _text(points(high))}
+    for gap, conditions in GAPS.items():
+        a, b = (counts[name] for name in conditions)
+        row[gap] = _text(published_delta(_rate(a), _rate(b)))
+        detail = _gap_detail(a, b) | _gap_intervals(grid, at, conditions, plan, of_valid, of_all)
         row |= {f"{gap}_{field}": value for field, value in detail.items()}
+    return row
+
+
+def _gap_intervals(
+    grid: Grid,
+    at: int,
+    conditions: tuple[str, str],
+    plan: Analysis,
+    of_valid: NDArray[np.float64],
+    of_all: NDArray[np.float64],
+) -> Row:
+    """A gap's intervals: the bootstrap's, Newcombe's in its place where every resample agrees."""
+    a, b = (grid.of(at, name) for name in conditions)
+    pairs = pair(a, b)
+    row: Row = {"pairs": pairs.n, "paired": points_text(pairs.difference)}
+    row |= _bounds("newcombe", newcombe(pairs, plan.confidence))
+    for prefix, draws, used in (("", of_valid, pairs), ("all_", of_all, pair(a, b, over_all=True))):
+        low, high = gap_interval(grid, draws, at, conditions, plan.confidence)
+        method = "bootstrap"
+        if math.isnan(low) and (other := newcombe(used, plan.confidence)) is not None:
+            (low, high), method = other, "newcombe"
+        row |= {f"{prefix}low": points_text(low), f"{prefix}high": points_text(high)}
+        if not prefix:
+            row["interval"] = None if math.isnan(low) else method
     return row
 
 
@@ -180,11 +189,8 @@ def _text(value: object) -> str | None:
 
 
 def _bounds(name: str, interval: tuple[float, float] | None) -> Row:
-    low, high = interval or (None, None)
-    return {
-        f"{name}_low": None if low is None else _text(points(low)),
-        f"{name}_high": None if high is None else _text(points(high)),
-    }
+    low, high = interval or (math.nan, math.nan)
+    return {f"{name}_low": points_text(low), f"{name}_high": points_text(high)}
 
 
 OUTCOME_COLUMNS = (

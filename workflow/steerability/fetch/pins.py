@@ -61,14 +61,7 @@ COLUMNS = tuple(WeightPin.model_fields)
 
 
 def read_pins(table: Path) -> dict[str, WeightPin]:
-    """Read the weights table.
-
-    Returns:
-        The pins by name, in the order of the table.
-
-    Raises:
-        UserError: the file is missing or a row is wrong; names the line.
-    """
+    """Return the weights table's pins by name; raises as ``read_pinned`` does."""
     return read_pinned(table, WeightPin, "weights")
 
 

@@ -56,14 +56,7 @@ class Source(Record):
 
 
 def read_sources(table: Path) -> dict[str, Source]:
-    """Read the sources table.
-
-    Returns:
-        The sources by name, in the order of the table.
-
-    Raises:
-        UserError: the file is missing or a row is wrong; names the line.
-    """
+    """Return the sources table's rows by name; raises as ``read_pinned`` does."""
     return read_pinned(table, Source, "sources")
 
 

@@ -13,14 +13,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from steerability.analyse.grid import ALL_LABELS
 from steerability.pages.collect import Run
-from steerability.pages.payload import (
-    ALL_LABELS,
-    index,
-    output_blocks,
-    scenario_blocks,
-    script_json,
-)
+from steerability.pages.payload import index, output_blocks, scenario_blocks, script_json
 from steerability.pages.statistics import folded, verdicts
 from steerability.pages.views import GAPS, label_counts, table_conditions, table_rows
 

@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
+from steerability.analyse.grid import CONDITIONS
 from steerability.canonical import sha256_file
 from steerability.errors import UserError
 from steerability.jsonl import read_record, read_records
@@ -12,7 +13,6 @@ from steerability.score.cells import CellRow, judges_of, read_cells
 from steerability.suites.model import Suite
 from steerability.tables import read_csv
 
-CONDITIONS = ("pro", "none", "anti")
 _TABLE_COLUMNS = ("model", "size", "stage", "judge", "delta")
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _CAPTION = "{http://purl.org/dc/elements/1.1/}description"

@@ -9,10 +9,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from steerability.analyse.grid import ALL_LABELS
 from steerability.pages.collect import Run
-from steerability.records import JUDGE_FAILED, LABELS, Completion
+from steerability.records import Completion
 
-ALL_LABELS: tuple[str, ...] = (*LABELS, JUDGE_FAILED)
 FINISH_REASONS = ("stop", "length", "context")
 UNKNOWN = -1
 # none of these can end a script block, open a comment in it, or break a line of JavaScript

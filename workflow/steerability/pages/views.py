@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from steerability.analyse.grid import Model
+from steerability.analyse.grid import CONDITIONS, Model
 from steerability.analyse.names import short_names
-from steerability.pages.collect import CONDITIONS, Run
+from steerability.analyse.render import DASH
+from steerability.pages.collect import Run
 
-DASH = "–"
 # label of a cell -> (column of the count, column of the rate) in table1.csv
 _RATES = {
     "convergence": ("converged", "convergence", "valid"),
