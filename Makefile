@@ -9,6 +9,7 @@ EXPORT := .venv-export
 LOCKS := envs/dev.txt envs/build.txt envs/llama.txt envs/llama-flags.txt envs/weights.txt
 MIRROR ?=
 MODELS ?=
+RETRAIN ?=
 RUN ?= demo
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # one run at a time in a working tree: a killed run leaves no lock behind
@@ -40,11 +41,11 @@ $(EXPORT)/complete: envs/export.txt
 demo: $(VENV)/complete ## measure the embedded model with the built-in suite
 	$(ONE) $(SNAKEMAKE) --configfile config/demo.yaml
 
-replay: $(VENV)/complete ## Table 1 from the published transcripts [MIRROR=DIR] [MODELS=a,b]
+replay: $(VENV)/complete ## Table 1 from the published transcripts [MIRROR=DIR] [MODELS=a,b] [RETRAIN=1]
 	@$(BIN)/steerability fetch --all $(if $(MIRROR),--mirror '$(MIRROR)')
 	@$(ONE) $(SNAKEMAKE) --configfile config/replay.yaml \
 	  --config '$(if $(MIRROR),sources={"mirror":"$(MIRROR)"},sources={})' \
-	  $(if $(MODELS),'models=[$(MODELS)]')
+	  $(if $(MODELS),'models=[$(MODELS)]') $(if $(RETRAIN),--forcerun distil)
 
 containers: ## build the engine and analysis images with Apptainer
 	PYTHON=$(PYTHON) containers/build.sh engine

@@ -1,12 +1,15 @@
 """Fetching pinned files: from a mirror, and from a server with every fault that a fetch meets."""
 
+import csv
 import hashlib
 import os
+import shutil
 import time
 from email.utils import formatdate
 
 import pytest
 
+from mirror import MIRROR, NEEDS_MIRROR, REPOSITORY
 from published_logs import MODELS, write_mirror
 from steerability import patience
 from steerability.cli import run
@@ -285,6 +288,28 @@ def test_every_byte_of_every_file_is_watched(made, capsys):
         assert str(path) in said
         assert source.sha256 in said
         path.write_bytes(good)
+
+
+@NEEDS_MIRROR
+def test_a_changed_byte_in_any_published_file_is_one_line_and_status_2(tmp_path, capsys):
+    mirror = tmp_path / "mirror"
+    shutil.copytree(MIRROR, mirror, copy_function=shutil.copyfile)
+    with (MIRROR / "SOURCES.csv").open(encoding="utf-8", newline="") as file:
+        listed = [mirror / row["path"] for row in csv.DictReader(file)]
+    held = [path for path in listed if path.is_file()]
+    assert held
+    words = ["fetch", "--sources-table", str(REPOSITORY / "config" / "sources.csv"), "--all"]
+    words += ["--mirror", str(mirror), "--output-dir", str(tmp_path / "sources")]
+    for number, path in enumerate(held):
+        good = path.read_bytes()
+        place = number * len(good) // len(held)
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        assert run(words) == 2
+        said = capsys.readouterr().err
+        assert len(said.splitlines()) == 1
+        assert str(path) in said
+        path.write_bytes(good)
+    assert run(words) == 0
 
 
 @pytest.mark.parametrize(

@@ -236,3 +236,27 @@ def test_cues_come_from_the_development_half_alone(
     assert "hidden" not in shown and "open" in shown
     assert "copy" in "\n".join(shown.splitlines()[:5])
     assert run([*words[:-1], "other"]) == 2
+
+
+def test_models_that_a_trained_judge_never_learnt_from_are_held_out_as_they_are(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def add(name: str, rows: list[dict[str, object]]) -> None:
+        with (tmp_path / name).open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+
+    # a new model, and a cell of the old one that came after the training
+    new = [f"n/pro/s{at}" for at in range(12)] + ["m/mild/s0"]
+    add("c.jsonl", [completion(name) for name in new])
+    add("r.jsonl", [label(name, C, "published") for name in new])
+    add("distilled.jsonl", [label(name, C, "distilled") for name in new])
+    assert run(words) == 0
+    rows = list(csv.DictReader((tmp_path / "agreement.csv").open()))
+    counts = {
+        row["evaluation"]: int(row["n"])
+        for row in rows
+        if (row["judge"], row["condition"]) == ("distilled", "all")
+    }
+    assert counts == {"scenario": 36, "model": 48}
+    said = "".join(capsys.readouterr())
+    assert "agreement: 1 cells of models that distilled learnt from came after" in said

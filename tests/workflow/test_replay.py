@@ -1,10 +1,13 @@
 """Table 1 from published transcripts, through the workflow: all 18 runs, made by the tests."""
 
 import csv
+import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from published_logs import MODELS, plain_replies, write_mirror
 from steerability.fetch.sources import read_sources
 from support.files import Files, serve_files
 
+RULE = re.compile(r"(localrule|rule|checkpoint) \w+:")
 MODES = {"pro": "pro_ic", "none": "baseline", "anti": "anti_ic"}
 COUNTED = ("n", "valid", "converged", "refused")
 
@@ -74,7 +78,9 @@ class Workplace:
             "mirror": "mirror",
         }
 
-    def run(self, *words: str, **config: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, options: Sequence[str] = (), **config: object
+    ) -> subprocess.CompletedProcess[str]:
         overlay = {
             "judges": ["published", "rules"],
             "sources": self.sources,
@@ -84,7 +90,7 @@ class Workplace:
         }
         (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--cores", "2"]
-        command += ["--configfile", "config/replay.yaml", "overlay.yaml", "--", *words]
+        command += ["--configfile", "config/replay.yaml", "overlay.yaml", *options, "--", *words]
         return subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, timeout=500, check=False
         )
@@ -102,6 +108,13 @@ def workplace(root: Path, tmp_path: Path) -> Iterator[Workplace]:
     yield place
 
 
+def held_out_scenarios(place: Workplace) -> int:
+    """Return how many of the run's scenarios no cue was written from, odd first byte."""
+    suite = json.loads((place.folder / "results/replay/suite.json").read_text(encoding="utf-8"))
+    names = [scenario["id"] for scenario in suite["scenarios"]]
+    return sum(hashlib.sha256(name.encode()).digest()[0] % 2 == 1 for name in names)
+
+
 def said(done: subprocess.CompletedProcess[str], verb: str) -> list[str]:
     """Return the closing lines of a verb."""
     lines = (done.stdout + done.stderr).splitlines()
@@ -109,6 +122,26 @@ def said(done: subprocess.CompletedProcess[str], verb: str) -> list[str]:
 
 
 TABLE = "results/replay/comparison.csv"
+AGREEMENT = "results/replay/agreement.csv"
+TRAINED_ON = [MODELS[0], MODELS[3]]
+JUDGES = {
+    "judges": ["published", "distilled", "rules"],
+    # two models instead of four: quicker
+    "catalogue": {"judges": {"distilled": {"kind": "distilled", "training": TRAINED_ON}}},
+}
+
+
+def jobs(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """Return how often each rule ran."""
+    lines = (done.stdout + done.stderr).splitlines()
+    return Counter(line.split()[1].rstrip(":") for line in lines if RULE.match(line))
+
+
+def agreement(place: Workplace) -> dict[tuple[str, str], int]:
+    """Return the cells behind each judge and evaluation of agreement.csv."""
+    with (place.folder / AGREEMENT).open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["condition"] == "all"]
+    return {(row["judge"], row["evaluation"]): int(row["n"]) for row in rows}
 
 
 def test_all_six_models_from_a_mirror_that_grows(workplace: Workplace, steerability: Run) -> None:
@@ -116,7 +149,7 @@ def test_all_six_models_from_a_mirror_that_grows(workplace: Workplace, steerabil
     away = workplace.folder / "away"
     folder.rename(away)
 
-    done = workplace.run(TABLE)
+    done = workplace.run(TABLE, AGREEMENT, **JUDGES)
     assert done.returncode == 0, done.stderr
     assert list(workplace.table()) == [catalogue_name(model) for model in MODELS]
     lacking = "Not in the mirror, so not in this table: qwen3-4b-instruct (none)."
@@ -126,11 +159,24 @@ def test_all_six_models_from_a_mirror_that_grows(workplace: Workplace, steerabil
     assert sum("142 made" in line for line in said(done, "transcribe")) == 1
 
     away.rename(folder)
-    grown = workplace.run()
+    grown = workplace.run(**JUDGES)
     assert grown.returncode == 0, grown.stderr
     only = "213 cells wanted, 142 found in the store, 71 made"
     assert said(grown, "transcribe") == [f"transcribe: {only}"]
-    assert [line.partition(": ")[2] for line in said(grown, "judge")] == [only]
+    assert said(grown, "judge") == [f"judge: {only}"] * 2
+    ran = jobs(grown)
+    assert {name: ran[name] for name in ("transcribe", "distil", "judge")} == {
+        "transcribe": 1,
+        "distil": 0,
+        "judge": 2,
+    }
+    # models that it did not learn from are held out as they are
+    assert agreement(workplace) == {
+        ("rules", "all"): 1278,
+        ("rules", "scenario"): 18 * held_out_scenarios(workplace),
+        ("distilled", "scenario"): 426,
+        ("distilled", "model"): 1278,
+    }
     table = workplace.table()
     for model in MODELS:
         for condition in MODES:
@@ -147,8 +193,54 @@ def test_all_six_models_from_a_mirror_that_grows(workplace: Workplace, steerabil
     check = steerability("verify", "results/replay", cwd=workplace.folder)
     assert check.returncode == 0, check.stderr
 
-    whole = workplace.run()
+    whole = workplace.run(**JUDGES)
     assert "Nothing to be done" in whole.stdout + whole.stderr
+
+
+def test_the_trained_judge_is_kept_as_its_models_runs_come(workplace: Workplace) -> None:
+    trained = workplace.folder / "results" / "replay" / "distilled"
+    folder = workplace.mirror / "results" / f"{MODELS[3]}_anti_ic_max_15_20260103_115047"
+    away = workplace.folder / "away"
+    folder.rename(away)
+    config = JUDGES | {"models": [catalogue_name(name) for name in TRAINED_ON]}
+
+    def content() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in trained.iterdir()}
+
+    done = workplace.run(AGREEMENT, **config)
+    assert done.returncode == 0, done.stderr
+    first = content()
+    assert json.loads(first["distilled.json"])["cells"] == 426 - 71
+
+    away.rename(folder)
+    grown = workplace.run(AGREEMENT, **config)
+    assert grown.returncode == 0, grown.stderr
+    only = "213 cells wanted, 142 found in the store, 71 made"
+    assert said(grown, "transcribe") == [f"transcribe: {only}"]
+    assert said(grown, "judge") == [f"judge: {only}"] * 2
+    ran = jobs(grown)
+    assert (ran["transcribe"], ran["distil"], ran["judge"]) == (1, 0, 2)
+    assert "agreement: 71 cells of models that distilled learnt from came after" in (
+        grown.stdout + grown.stderr
+    )
+    assert content() == first
+
+    # as the note says; twice, to the same bytes, and whatever models are shown
+    again = workplace.run(AGREEMENT, options=["--forcerun", "distil"], **config)
+    assert again.returncode == 0, again.stderr
+    whole = content()
+    assert json.loads(whole["distilled.json"])["cells"] == 426
+    measured = agreement(workplace)
+    assert (measured["distilled", "scenario"], measured["distilled", "model"]) == (426, 426)
+    fewer = JUDGES | {"models": [catalogue_name(MODELS[0])]}
+    pointer = str((trained / "distilled.json").relative_to(workplace.folder))
+    less = workplace.run(pointer, options=["--forcerun", "distil"], **fewer)
+    assert less.returncode == 0, less.stderr
+    assert jobs(less)["training_cells"] == jobs(less)["distil"] == 1
+    digest = json.loads(whole["distilled.json"])["sha256"]
+    assert json.loads(content()["distilled.json"])["sha256"] == digest
+    name = f"{digest}.safetensors"
+    assert content()[name] == whole[name]
 
 
 def test_a_changed_byte_anywhere_in_the_mirror_is_one_line_and_status_2(

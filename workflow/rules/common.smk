@@ -14,6 +14,7 @@ from steerability.errors import UserError
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.transcripts.availability import at_hand, training
+from steerability.transcripts.runs import published_runs
 
 try:
     CONFIG = check_config(dict(config))
@@ -164,25 +165,32 @@ def judges_of_kind(kind):
 
 
 DISTILS = bool(judges_of_kind("distilled"))
-TRAINING = RUN if TRANSCRIPTS else f"{RUN}/training"
+TRAINING = f"{RUN}/training"
+TRAINING_SUITE = f"{RUN if TRANSCRIPTS else TRAINING}/suite.json"
 
 
 def training_files(published):
     return [source_file(f) for run in TRAINING_RUNS[published] for f in (run.log, run.settings)]
 
 
-def training_completions():
-    own = expand(f"{TRAINING}/completions/{{name}}.jsonl", name=TRAINING_RUNS)
-    return completion_files() if TRANSCRIPTS else own
+def published_label_files(names=CONFIG.models):
+    return expand(f"{RUN}/labels/{published_judge()}/{{model}}.jsonl", model=names)
 
 
-def published_label_files():
-    return expand(f"{RUN}/labels/{published_judge()}/{{model}}.jsonl", model=CONFIG.models)
+def training_tables():
+    """Completions, then labels, that the distilled judge learns from."""
+    completions = expand(f"{RUN}/completions/{{name}}.jsonl", name=LEARNT.own)
+    labels = published_label_files(LEARNT.own)
+    completions += expand(f"{TRAINING}/completions/{{name}}.jsonl", name=TRAINING_RUNS)
+    labels += expand(f"{TRAINING}/labels/published/{{name}}.jsonl", name=TRAINING_RUNS)
+    return completions, labels
 
 
-def training_labels():
-    own = expand(f"{TRAINING}/labels/published/{{name}}.jsonl", name=TRAINING_RUNS)
-    return published_label_files() if TRANSCRIPTS else own
+def training_pins():
+    """One digest over everything that is pinned of the models that the judge learns from."""
+    names = {model(name).transcripts for name in LEARNT.own} | set(TRAINING_RUNS)
+    runs = [run for run in published_runs(SOURCES) if run.model in names]
+    return pins([name for run in runs for name in (run.log, run.settings)])
 
 
 def distilled_files(name):

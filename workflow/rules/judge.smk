@@ -33,13 +33,12 @@ rule judge:
 
 if DISTILS and not TRANSCRIPTS:
 
-    # The published outputs of every model at hand, to learn from; this run's own are judged.
     rule training_suite:
         input:
             sources=[source_file(name) for name in suite_sources()],
             code=code("suites"),
         output:
-            f"{TRAINING}/suite.json",
+            TRAINING_SUITE,
         log:
             f"{RUN}/logs/training/suite.log",
         container:
@@ -50,9 +49,13 @@ if DISTILS and not TRANSCRIPTS:
             "python -m steerability --log {log} suite --instrumentaleval published "
             "{params.sources} --output {output}"
 
+
+if TRAINING_RUNS:
+
+    # Published outputs to learn from, besides those that are this run's own.
     rule training_cells:
         input:
-            suite=f"{TRAINING}/suite.json",
+            suite=TRAINING_SUITE,
             runs=lambda wildcards: training_files(wildcards.published),
             suffixes=HOME / CONFIG.sources.suffixes,
             code=code("transcripts"),
@@ -89,12 +92,15 @@ if DISTILS and not TRANSCRIPTS:
 
 if DISTILS:
 
+    # ancient: one more run of a model that it learnt from is judged by the judge that there is; it
+    # does not make another one of it, whose labels would all be new.
     rule distil:
         input:
-            completions=training_completions(),
-            labels=training_labels(),
+            suite=TRAINING_SUITE,
+            completions=ancient(training_tables()[0]),
+            labels=ancient(training_tables()[1]),
             rubric=HOME / "workflow" / "judges" / "rules.yaml",
-            code=code("judge"),
+            code=code("judge", "transcripts"),
         output:
             pointer=f"{RUN}/distilled/distilled.json",
             held_out=f"{RUN}/distilled/out_of_fold.jsonl",
@@ -106,6 +112,7 @@ if DISTILS:
             image("analysis")
         params:
             folder=lambda wildcards, output: os.path.dirname(output.pointer),
+            pins=training_pins(),
         shell:
             "python -m steerability --log {log} distil --completions {input.completions} "
             "--labels {input.labels} --definition {input.rubric} --output-dir {params.folder} "

@@ -125,6 +125,11 @@ class DistilledJudge(JudgeSection):
     """The classifier trained on the published labels."""
 
     kind: Literal["distilled"]
+    training: Names | None = Field(
+        default=None,
+        description="the published models that it is trained on, by their published names, as far "
+        "as they are at hand; null, or none of them at hand: every one that is",
+    )
 
 
 class ApiJudge(JudgeSection):

@@ -20,6 +20,7 @@ from steerability.judge.pairs import (
     read_completions,
     read_labels,
 )
+from steerability.records import Label
 from steerability.tables import Field, write_csv
 
 
@@ -45,7 +46,8 @@ def agreement(
 
     ``evaluation`` is ``all`` (every cell, nothing trained), ``scenario`` (scenarios held out) or
     ``model`` (a model held out); ``condition`` is ``all`` or an intervention. A judge given by
-    --out-of-fold is measured on those labels alone, whatever --labels holds of it.
+    --out-of-fold is measured on those labels, and on --labels only where they are of models that
+    it never learnt from, which are held out as they are.
     """
     rows = read_completions(completions)
     truth = {
@@ -53,7 +55,8 @@ def agreement(
     }
     sets: list[tuple[str, str, list[Pair]]] = []
     trained = _named_files(out_of_fold or [])
-    for judge, group in read_labels(labels or []).items():
+    given = read_labels(labels or [])
+    for judge, group in given.items():
         if judge in trained:
             continue
         sets.append((judge, "all", pair_up(rows, truth, group.values())))
@@ -61,9 +64,20 @@ def agreement(
             held = [row for row in group.values() if not is_development(rows[row.id].scenario)]
             sets.append((judge, "scenario", pair_up(rows, truth, held)))
     for judge, path in trained.items():
-        records = list(read_records(path, OutOfFold))
+        records = [row for row in read_records(path, OutOfFold) if row.id in rows]
+        learnt = {rows[row.id].model for row in records}
+        unseen = [row for row in given.get(judge, {}).values() if rows[row.id].model not in learnt]
+        late = len(given.get(judge, {})) - len(unseen) - len({row.id for row in records})
+        if late > 0:
+            note(
+                f"agreement: {late} cells of models that {judge} learnt from came after it was "
+                "trained, so it is not measured on them; to train it on them too, run again with "
+                "--forcerun distil (make replay RETRAIN=1)"
+            )
         for evaluation in ("scenario", "model"):
-            chosen = [row for row in records if row.evaluation == evaluation]
+            chosen: list[Label | OutOfFold] = [r for r in records if r.evaluation == evaluation]
+            # a model that it never learnt from is held out as it is
+            chosen += unseen if evaluation == "model" else []
             sets.append((judge, evaluation, pair_up(rows, truth, chosen)))
     table: list[dict[str, Field]] = []
     curves: list[dict[str, Field]] = []

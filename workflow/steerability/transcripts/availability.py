@@ -83,14 +83,18 @@ def at_hand(config: Config, table: Path) -> AtHand:
 
 
 class Training(NamedTuple):
-    """What a trained judge learns from, in a run that generates its outputs.
+    """What a trained judge learns from.
 
     Attributes:
-        runs: published model → its runs at hand; empty where no judge is trained.
-        absent: what was published and the mirror lacks, as words; empty where it lacks nothing.
+        runs: published model → its runs at hand, besides those that are this run's outputs; empty
+            where no judge is trained.
+        own: models of this run whose published outputs it learns from.
+        absent: what it should learn from and the mirror lacks, as words, unless the run's own
+            table says so; empty where it lacks nothing.
     """
 
     runs: dict[str, tuple[PublishedRun, ...]]
+    own: tuple[str, ...]
     absent: str
 
     @property
@@ -108,18 +112,21 @@ class Training(NamedTuple):
 def training(config: Config, sources: Mapping[str, Source], table: Path) -> Training:
     """Return the published runs at hand that a run's ``distilled`` judge learns from.
 
+    Those of the models that the judge names; where none of them is at hand, of every model.
+
     Args:
-        config: the run.
+        config: the run, with the models that have outputs.
         sources: the outside files.
         table: their table, for messages.
 
     Raises:
-        UserError: a judge is to be trained and there is no published run.
+        UserError: a judge is to be trained and there is no published run, or it names a model
+            that was not published.
     """
     judges = (config.catalogue.judges[use.judge] for use in config.judges)
-    trained = any(isinstance(judge, DistilledJudge) for judge in judges)
-    if config.outputs == "transcripts" or not trained:
-        return Training({}, "")
+    trained = next((judge for judge in judges if isinstance(judge, DistilledJudge)), None)
+    if trained is None:
+        return Training({}, (), "")
     mirror = config.sources.mirror
     runs: dict[str, tuple[PublishedRun, ...]] = {}
     lacking: dict[str, list[str]] = {}
@@ -129,16 +136,36 @@ def training(config: Config, sources: Mapping[str, Source], table: Path) -> Trai
             runs[run.model] = (*runs.get(run.model, ()), run)
         else:
             lacking.setdefault(run.model, []).append(run.intervention)
+    known = {*runs, *lacking}
+    for name in trained.training or ():
+        if name not in known:
+            raise UserError(
+                f"no published model is called {name!r}",
+                where="catalogue.judges: training",
+                mend=f"known: {', '.join(sorted(known))}",
+            )
     if not runs:
         raise UserError(
             "holds no published run for the distilled judge to learn from",
             where=mirror or table,
             mend="add one, name other judges, or leave the mirror out",
         )
+    named = set(trained.training or known)
+    learnt = named if named & set(runs) else set(runs)
     absent = [
-        f"{name} ({', '.join(gone)})" if name in runs else name for name, gone in lacking.items()
+        f"{name} ({', '.join(gone)})" if name in runs else name
+        for name, gone in lacking.items()
+        if name in named
     ]
-    return Training(runs, ", ".join(absent))
+    runs = {name: theirs for name, theirs in runs.items() if name in learnt}
+    if config.outputs != "transcripts":
+        return Training(runs, (), ", ".join(absent))
+    published = {
+        name: getattr(config.catalogue.models[name], "transcripts", None) for name in config.models
+    }
+    own = tuple(name for name, theirs in published.items() if theirs in runs)
+    further = {name: theirs for name, theirs in runs.items() if name not in published.values()}
+    return Training(further, own, "")
 
 
 def _wanted(
