@@ -1,10 +1,12 @@
 """The engine's public face: weights loaded, requests generated or scored in deterministic batches.
 
-with Engine(Path("model.gguf")) as engine:
-prompt = engine.chat([{"role": "user", "content": "Hello"}])
-jobs = [Job(prompt, max_tokens=64, stop=engine.stop)]
-for index, generation in engine.generate(jobs):
-print(engine.vocabulary.detokenize(generation.tokens))
+Example:
+
+    with Engine(Path("model.gguf")) as engine:
+        prompt = engine.chat([{"role": "user", "content": "Hello"}])
+        jobs = [Job(prompt, max_tokens=64, stop=engine.stop)]
+        for index, generation in engine.generate(jobs):
+            print(engine.vocabulary.detokenize(generation.tokens))
 """
 
 import os
