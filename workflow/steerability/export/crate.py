@@ -27,6 +27,7 @@ TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
 PARAMETER_PROFILE = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
 INPUTS = {"suite.json": "suite", "interventions.jsonl": "interventions"}
 CARRIED = ("LICENSE", "CITATION.cff", "config.yaml", "workflow/rules/*.smk")
+_RULES = {"@type": ["File", "SoftwareSourceCode"]}
 MEDIA = {
     ".csv": "text/csv",
     ".html": "text/html",
@@ -70,7 +71,7 @@ def write_crate(
     crate.description = _description(run, notes)
     crate.datePublished = run.finished
     authors = [_author(crate, author) for author in citation["authors"]]
-    crate.root_dataset["author"] = authors
+    crate.root_dataset["author"] = _one_or_all(authors)
     crate.license = _licence(crate, run, repository, citation)
     crate.root_dataset["conformsTo"] = [
         crate.add(
@@ -91,11 +92,13 @@ def write_crate(
         result=made,
         properties={
             "name": f"Run {run.manifest.run}",
+            "description": crate.description,
             "endTime": run.finished.isoformat(),
             "actionStatus": "http://schema.org/CompletedActionStatus",
         },
     )
-    crate.root_dataset["mentions"] = [action]
+    action["agent"] = _one_or_all(authors)
+    crate.root_dataset["mentions"] = action
     crate.write(target)
     return len(run.manifest.files)
 
@@ -129,6 +132,11 @@ def _author(crate: ROCrate, author: Mapping[str, str]) -> ContextEntity:
     return crate.add(ContextEntity(crate, identity, {"@type": kind, "name": name}))
 
 
+def _one_or_all(entities: list[ContextEntity]) -> ContextEntity | list[ContextEntity]:
+    """The entity itself where there is one, as RO-Crate 1.1 recommends."""
+    return entities[0] if len(entities) == 1 else entities
+
+
 def _licence(
     crate: ROCrate, run: FinishedRun, repository: Path, citation: Mapping[str, Any]
 ) -> Any:
@@ -160,6 +168,7 @@ def _workflow(
     snakefile = repository / "Snakefile"
     if not snakefile.is_file():
         raise UserError("no Snakefile", where=repository, mend="give --repository")
+    release = versions.pop("steerability", str(citation["version"]))
     workflow = crate.add_workflow(
         snakefile,
         "Snakefile",
@@ -168,17 +177,18 @@ def _workflow(
         lang_version=versions.pop("snakemake", None),
         properties={
             "name": citation["title"],
-            "version": versions.pop("steerability", str(citation["version"])),
+            "version": release,
             "license": citation["license"],
+            "encodingFormat": "text/plain",
         },
     )
-    workflow["author"] = authors
+    workflow["author"] = _one_or_all(authors)
     workflow["hasPart"] = [
         crate.add_file(
             path,
             path.relative_to(repository).as_posix(),
             properties={"name": path.name, "encodingFormat": "text/plain"}
-            | ({"@type": ["File", "SoftwareSourceCode"]} if path.suffix == ".smk" else {}),
+            | (_RULES | {"version": release} if path.suffix == ".smk" else {}),
         )
         for pattern in CARRIED
         if pattern != "LICENSE"
