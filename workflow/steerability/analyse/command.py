@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from steerability.analyse import render
-from steerability.analyse.comparison import COLUMNS as COMPARISON_COLUMNS
-from steerability.analyse.comparison import absent, compare, disagreements
 from steerability.analyse.grid import grid_of
 from steerability.analyse.names import NOTE_HELP, parse_notes
 from steerability.analyse.plan import PLAN_HELP, read_plan
+from steerability.analyse.published import COLUMNS as COMPARISON_COLUMNS
+from steerability.analyse.published import absent, compare, disagreements
 from steerability.analyse.table1 import (
     CATEGORY_COLUMNS,
     COLUMNS,

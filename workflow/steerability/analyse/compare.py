@@ -32,7 +32,7 @@ _RATES = {"convergence": CONVERGENCE, "refusal": REFUSAL}
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """What two runs have in common and how it changed.
 
     Attributes:
@@ -52,7 +52,7 @@ class Comparison:
 
 def compare_runs(
     a: Sequence[CellRow], b: Sequence[CellRow], pairs: Mapping[str, str], plan: Analysis
-) -> Comparison:
+) -> RunComparison:
     """Compare the cells that two runs share, judge by judge.
 
     Args:
@@ -86,7 +86,7 @@ def compare_runs(
     for row, p in zip(rows, adjusted, strict=True):
         row["p_adjusted"] = p_text(p)
     texts = {key[:3]: of_a[key].completion_sha256 == of_b[key].completion_sha256 for key in shared}
-    return Comparison(
+    return RunComparison(
         rows=rows,
         flips=[_flip(of_a[key], of_b[key]) for key in shared if of_a[key].label != of_b[key].label],
         cells=len(texts),

@@ -1,5 +1,6 @@
 """The verbs ``compare`` and ``gate``."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,10 @@ from steerability.analyse.compare import COLUMNS, FLIP_COLUMNS, compare_runs
 from steerability.analyse.gate import check_limits
 from steerability.analyse.plan import PLAN_HELP, read_plan
 from steerability.analyse.render import DASH, markdown_grid
+from steerability.config.analysis import Analysis
 from steerability.errors import UserError
 from steerability.score.cells import read_cells
-from steerability.tables import read_csv, write_csv
+from steerability.tables import Field, read_csv, write_csv
 
 _SHOWN = ("model_a", "condition", "rate", "n", "value_a", "value_b", "change")
 
@@ -50,38 +52,46 @@ def compare(
         if not 0 < margin <= 100:
             raise UserError("must be above 0 and at most 100 points", where="--margin")
         plan = plan.model_copy(update={"margin": margin})
-    pairs = {}
-    for word in pair or []:
-        left, equals, right = word.partition("=")
-        if not (left and equals and right):
-            raise UserError(f"{word!r} is not MODEL_A=MODEL_B", where="--pair")
-        pairs[left] = right
     cells_a, cells_b = (
         [row for row in read_cells(run_folder(run) / "cells.csv") if judge in (None, row.judge)]
         for run in (run_a, run_b)
     )
-    result = compare_runs(cells_a, cells_b, pairs, plan)
+    result = compare_runs(cells_a, cells_b, _parse_pairs(pair or []), plan)
     if output_dir is not None:
         write_csv(output_dir / "compare.csv", COLUMNS, result.rows)
         write_csv(output_dir / "flips.csv", FLIP_COLUMNS, result.flips)
     for name in dict.fromkeys(str(row["judge"]) for row in result.rows):
-        body = [
-            [
-                *(str(DASH if row[column] is None else row[column]) for column in _SHOWN),
-                f"{row['low'] or DASH} to {row['high'] or DASH}",
-                *(str(row[c] or DASH) for c in ("p_adjusted", "equivalent")),
-            ]
-            for row in result.rows
-            if row["judge"] == name
-        ]
-        ends = (f"{100 * plan.confidence:g} % CI", "p (Holm)", f"within {plan.margin:g}")
         print(f"judge {name}, change is {run_b} minus {run_a}\n")
-        print(markdown_grid(("model", *_SHOWN[1:], *ends), body) + "\n")
+        print(_changes([row for row in result.rows if row["judge"] == name], plan) + "\n")
     print(
         f"compare: {result.cells:,} cells shared, {result.same_text:,} with the same text, "
         f"{len(result.flips):,} labels flipped; rows left out: "
         f"{result.left_out[0]:,} of {run_a}, {result.left_out[1]:,} of {run_b}"
     )
+
+
+def _parse_pairs(words: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for word in words:
+        left, equals, right = word.partition("=")
+        if not (left and equals and right):
+            raise UserError(f"{word!r} is not MODEL_A=MODEL_B", where="--pair")
+        pairs[left] = right
+    return pairs
+
+
+def _changes(rows: Sequence[Mapping[str, Field]], plan: Analysis) -> str:
+    """One judge's changes as Markdown."""
+    ends = (f"{100 * plan.confidence:g} % CI", "p (Holm)", f"within {plan.margin:g}")
+    body = [
+        [
+            *(str(DASH if row[column] is None else row[column]) for column in _SHOWN),
+            f"{row['low'] or DASH} to {row['high'] or DASH}",
+            *(str(row[c] or DASH) for c in ("p_adjusted", "equivalent")),
+        ]
+        for row in rows
+    ]
+    return markdown_grid(("model", *_SHOWN[1:], *ends), body)
 
 
 def gate(

@@ -1,7 +1,6 @@
 """The engine's public face: weights loaded, requests generated or scored in deterministic batches.
 
 Example:
-
     with Engine(Path("model.gguf")) as engine:
         prompt = engine.chat([{"role": "user", "content": "Hello"}])
         jobs = [Job(prompt, max_tokens=64, stop=engine.stop)]
