@@ -9,13 +9,14 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import cases
-from contenders import Contender, Prompt, Server, Worker, batched_bench
+from contenders import Contender, Prompt, Server, Worker, batched_bench, choose_waiting
 from report import OURS, Row, write
 from steerability.engine import Engine, engine_identity
 
@@ -56,6 +57,9 @@ class Bench:
             self.decode = cases.numbered(engine, DECODE_WIDTH, DECODE_PROMPT, DECODE_TOKENS)
             self.many = cases.numbered(engine, 192, 48, 16)
             self.long = {n: cases.numbered(engine, 16, n, 16) for n in (32, 128, 512)}
+        probe = [Prompt(p.tokens, 32) for p in self.one[:8]]
+        waiting = choose_waiting(self.binaries, self.weights, self.threads, probe, self.stop)
+        self.machine += f"; llama.cpp's waiting threads: {waiting}"
 
     def engine(self, name: str = OURS, width: int | None = None, **options: object) -> Worker:
         """Start this engine, at the width it chooses itself unless told otherwise."""
@@ -245,12 +249,20 @@ def identity(bench: Bench) -> None:
         )
 
 
-def growth(bench: Bench) -> None:
-    """How the cost grows: with cells, prompt length, output length and width."""
+def cells(bench: Bench) -> None:
+    """How the cost grows with the number of requests."""
     engine = bench.engine()
     try:
         for factor in (1, 2, 4, 8):
             bench.measure(f"{24 * factor} cells", [engine], bench.many[: 24 * factor])
+    finally:
+        engine.close()
+
+
+def lengths(bench: Bench) -> None:
+    """How the cost grows with prompts and outputs."""
+    engine = bench.engine()
+    try:
         for length, prompts in bench.long.items():
             bench.measure(f"prompts of {length} tokens", [engine], prompts)
         for tokens in (16, 64, 256):
@@ -258,6 +270,10 @@ def growth(bench: Bench) -> None:
             bench.measure(f"{tokens} new tokens", [engine], longer)
     finally:
         engine.close()
+
+
+def widths(bench: Bench) -> None:
+    """How the cost falls with the width."""
     for width in (1, *WIDTHS):
         engine = bench.engine(width=width)
         try:
@@ -272,6 +288,7 @@ CASES = {
     "three": three_interventions,
     "one": one_intervention,
 }
+GROWTH = {"cells": cells, "lengths": lengths, "widths": widths}
 
 
 def _close(contenders: Sequence[Contender]) -> None:
@@ -308,15 +325,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--transformers", metavar="PYTHON", help="a Python that has transformers")
-    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--cases", nargs="+", choices=[*CASES, *GROWTH], default=list(CASES))
     parser.add_argument("--per-category", type=int, default=4, help="scenarios of each category")
     parser.add_argument("--full", action="store_true", help="how the cost grows, too")
     options = parser.parse_args()
+    # an ended run closes its contenders
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     bench = Bench(options)
-    for name in options.cases:
-        CASES[name](bench)
-    if options.full:
-        growth(bench)
+    every = {**CASES, **GROWTH}
+    for name in dict.fromkeys([*options.cases, *(GROWTH if options.full else ())]):
+        every[name](bench)
     print((options.output / "bench.md").read_text("utf-8"))
 
 

@@ -12,18 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from unittest.mock import patch
 
 import httpx
 import psutil
 
 HERE = Path(__file__).resolve().parent
-# Waiting threads sleep, for every contender: on a machine with anything else to do, llama.cpp's
-# default (spinning) is many times slower.
-ENVIRONMENT = {
-    **os.environ,
-    "OMP_WAIT_POLICY": "passive",
-    "PYTHONPATH": str(HERE.parent / "workflow"),
-}
+# What every contender's process sees; ``choose_waiting`` adds how llama.cpp's threads wait.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HERE.parent / "workflow")}
+WAITING = {"sleeping": {"OMP_WAIT_POLICY": "passive"}, "spinning": {}}
 
 
 @dataclass(frozen=True)
@@ -212,3 +209,30 @@ def batched_bench(
     first = run(1)
     whole = run(1 + tokens)
     return whole[0] - first[0], whole[1] - first[1]
+
+
+def choose_waiting(
+    binaries: Path, weights: Path, threads: int, prompts: Sequence[Prompt], stop: Sequence[int]
+) -> str:
+    """Let waiting threads of all contenders sleep or spin, whichever makes llama-server faster.
+
+    Spinning is the OpenMP library's default; on a machine with anything else to do it is many
+    times slower. An ``OMP_WAIT_POLICY`` in the environment stands.
+
+    Returns:
+        how they wait, in a word.
+    """
+    if policy := ENVIRONMENT.get("OMP_WAIT_POLICY"):
+        return policy
+    seconds = {}
+    for name, variables in WAITING.items():
+        with patch.dict(ENVIRONMENT, variables):
+            server = Server(binaries, weights, threads, slots=8, flash=True, cache=False)
+        try:
+            server.run(prompts[:1], stop)
+            seconds[name] = min(server.run(prompts, stop).seconds for _ in range(2))
+        finally:
+            server.close()
+    best = min(seconds, key=lambda name: seconds[name])
+    ENVIRONMENT.update(WAITING[best])
+    return best
