@@ -8,7 +8,7 @@ import pytest
 
 from published_logs import MODELS, write_mirror
 from steerability.config.load import load_config
-from steerability.config.model import Config, DistilledJudge
+from steerability.config.model import Config, DistilledJudge, JudgeUse
 from steerability.errors import UserError
 from steerability.fetch.sources import read_sources
 from steerability.transcripts.availability import Training, training
@@ -74,6 +74,20 @@ def test_the_models_that_a_judge_names_are_what_it_learns_from(table: Path) -> N
 def test_a_name_that_was_not_published_is_refused(table: Path) -> None:
     with pytest.raises(UserError, match="no published model is called 'pears'"):
         learnt(table, config_of(None, named=["pears"]))
+
+
+def test_two_trained_judges_of_different_models_are_refused(table: Path) -> None:
+    config = config_of(None, named=[MODELS[0]])
+    other = DistilledJudge(kind="distilled", training=(MODELS[1],))
+    judges = config.catalogue.judges | {"second": other}
+    both = config.model_copy(
+        update={
+            "catalogue": config.catalogue.model_copy(update={"judges": judges}),
+            "judges": (JudgeUse(judge="distilled"), JudgeUse(judge="second")),
+        }
+    )
+    with pytest.raises(UserError, match="need a run each"):
+        learnt(table, both)
 
 
 def test_a_replay_learns_from_its_own_models_and_from_those_that_it_does_not_show(

@@ -120,13 +120,20 @@ def training(config: Config, sources: Mapping[str, Source], table: Path) -> Trai
         table: their table, for messages.
 
     Raises:
-        UserError: a judge is to be trained and there is no published run, or it names a model
-            that was not published.
+        UserError: a judge is to be trained and there is no published run, it names a model that
+            was not published, or two judges name different ones.
     """
     judges = (config.catalogue.judges[use.judge] for use in config.judges)
-    trained = next((judge for judge in judges if isinstance(judge, DistilledJudge)), None)
-    if trained is None:
+    lists = {judge.training for judge in judges if isinstance(judge, DistilledJudge)}
+    if not lists:
         return Training({}, (), "")
+    if len(lists) > 1:
+        raise UserError(
+            "distilled judges that learn from different models need a run each",
+            where="judges",
+            mend="give them the same training, or take one out",
+        )
+    names = lists.pop() or ()
     mirror = config.sources.mirror
     runs: dict[str, tuple[PublishedRun, ...]] = {}
     lacking: dict[str, list[str]] = {}
@@ -137,7 +144,7 @@ def training(config: Config, sources: Mapping[str, Source], table: Path) -> Trai
         else:
             lacking.setdefault(run.model, []).append(run.intervention)
     known = {*runs, *lacking}
-    for name in trained.training or ():
+    for name in names:
         if name not in known:
             raise UserError(
                 f"no published model is called {name!r}",
@@ -150,7 +157,7 @@ def training(config: Config, sources: Mapping[str, Source], table: Path) -> Trai
             where=mirror or table,
             mend="add one, name other judges, or leave the mirror out",
         )
-    named = set(trained.training or known)
+    named = set(names or known)
     learnt = named if named & set(runs) else set(runs)
     absent = [
         f"{name} ({', '.join(gone)})" if name in runs else name
