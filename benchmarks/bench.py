@@ -100,6 +100,7 @@ class Bench:
             for contender, row in zip(contenders, rows, strict=True):
                 if repetition and contender.name in once:
                     continue
+                contender.forget()
                 outcome = contender.run(shares[contender.name], self.stop)
                 row.seconds.append(outcome.seconds)
                 row.cpu_seconds.append(outcome.cpu_seconds)
@@ -152,11 +153,15 @@ def one_intervention(bench: Bench) -> None:
             contenders,
             bench.one,
             references,
-            once=[references[OURS]],
+            once=[references[OURS], *(c.name for c in contenders if _narrow(c))],
             thinned=["transformers, fp32"],
         )
     finally:
         _close(contenders)
+
+
+def _narrow(contender: Contender) -> bool:
+    return isinstance(contender, Server) and contender.slots == 1 and not contender.flash
 
 
 def three_interventions(bench: Bench) -> None:

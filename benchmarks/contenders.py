@@ -57,6 +57,9 @@ class Contender(Protocol):
 
     name: str
 
+    def forget(self) -> None:
+        """Drop whatever an earlier run left that would make the next one faster."""
+
     def run(self, prompts: Sequence[Prompt], stop: Sequence[int]) -> Outcome:
         """Generate all prompts greedily and say how long it took."""
 
@@ -87,6 +90,9 @@ class Worker:
             raise RuntimeError(f"{self.name} ended (see above)")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def forget(self) -> None:
+        """Do nothing: no run leaves anything behind."""
 
     def run(self, prompts: Sequence[Prompt], stop: Sequence[int]) -> Outcome:
         """Generate all prompts greedily and say how long it took."""
@@ -127,13 +133,14 @@ class Server:
         words = [binaries / "llama-server", "-m", weights, "--host", "127.0.0.1", "--port", port]
         words += ["-c", 2048 * slots, "-np", slots, "-t", threads, "-fa", "on" if flash else "off"]
         words += [] if cache else ["--no-cache-prompt", "-cram", 0]
-        self._process = subprocess.Popen(
-            list(map(str, words)),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=ENVIRONMENT,
-        )
+        self._words = list(map(str, words))
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600)
+        self._start()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            self._words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT
+        )
         for _ in range(600):
             try:
                 if self._client.get("/health").status_code == 200:
@@ -144,6 +151,13 @@ class Server:
                 break
             time.sleep(0.1)
         raise RuntimeError(f"{self.name} did not start")
+
+    def forget(self) -> None:
+        """Start anew where prompts are cached: they would answer a repetition of the case."""
+        if self.cache:
+            self._process.terminate()
+            self._process.wait(30)
+            self._start()
 
     def run(self, prompts: Sequence[Prompt], stop: Sequence[int]) -> Outcome:
         """Generate all prompts greedily and say how long it took."""
