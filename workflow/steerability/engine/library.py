@@ -18,8 +18,10 @@ from typing import Any
 # sums differ from those of the kernel it takes below).
 ENVIRONMENT = {"GGML_CPU_TILED_MM": "1", "GGML_CPU_TILED_MM_FORCE": "1"}
 os.environ.update(ENVIRONMENT)
-# Threads that wait for each other sleep: spinning was up to thirty times slower on a busy machine.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Threads that wait for each other spin for some microseconds and then sleep: sleeping at once is
+# slow on an idle machine, libgomp's own long spinning on a busy one (docs/engine.md).
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import llama_cpp  # noqa: E402
 from llama_cpp import _ggml  # noqa: E402
