@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
@@ -81,7 +82,8 @@ def heading(page: Chrome) -> str:
 
 
 def wait_until(page: Chrome, condition: Callable[[Chrome], object]) -> None:
-    WebDriverWait(page, 10, poll_frequency=0.05).until(condition)
+    """Wait for what the page does in its own time; what it replaces meanwhile is asked anew."""
+    WebDriverWait(page, 60, 0.05, [StaleElementReferenceException]).until(condition)
 
 
 def press(page: Chrome, *keys: str) -> None:
