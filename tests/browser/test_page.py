@@ -271,7 +271,7 @@ def test_no_output_can_run_script(visit: Visit) -> None:
         planted = "#cell script, #cell img, #cell iframe, #cell svg, #cell a[href^=javascript]"
         assert page.find_elements("css selector", planted) == []
     page.find_element("id", "close").click()
-    assert page.title == TITLE
+    wait_until(page, lambda page: page.title == TITLE)
     assert page.get_log("browser") == []
 
 
