@@ -1,56 +1,22 @@
-"""The page in a real browser: what a reader does with it, and what an output must not do to it."""
+"""The page in a real browser: what a reader does with it."""
 
 import csv
-import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import Select
 
-from steerability.cli import run as call
-from support.browser import chromium, installed, resize
-from support.fake_run import NOTE, make_run
+from support.browser import TITLE, Visit, heading, is_open, wait_until
+from support.fake_run import NOTE
 
 pytestmark = pytest.mark.heavy
 
 Row = dict[str, str]
-Visit = Callable[..., Chrome]
-TITLE = "Steerability: made"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = make_run(tmp_path_factory.mktemp("browser") / "made", thinking_words=300)
-    assert call(["page", str(made), "--note", f"doubtful={NOTE}"]) == 0
-    return made
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    if not installed() and not os.environ.get("CI"):
-        pytest.skip("no browser: apt-get install chromium chromium-driver")
-    with chromium(tmp_path_factory.mktemp("profile")) as started:
-        yield started
-
-
-@pytest.fixture
-def visit(browser: Chrome, folder: Path) -> Visit:
-    """Open the page afresh, with a fragment and at a width."""
-
-    def go(fragment: str = "", width: int = 1280, *, dark: bool = False) -> Chrome:
-        resize(browser, width, dark=dark)
-        browser.get("about:blank")
-        browser.get_log("browser")
-        browser.get((folder / "index.html").as_uri() + fragment)
-        return browser
-
-    return go
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +37,6 @@ def shown(page: Chrome) -> int:
 def choose(page: Chrome, **filters: str) -> None:
     for name, value in filters.items():
         Select(page.find_element("id", f"filter-{name}")).select_by_value(value)
-
-
-def is_open(page: Chrome) -> bool:
-    return bool(page.execute_script("return document.getElementById('cell').open"))
-
-
-def heading(page: Chrome) -> str:
-    return page.find_element("id", "cell-title").text
-
-
-def wait_until(page: Chrome, condition: Callable[[Chrome], object]) -> None:
-    """Wait for what the page does in its own time; what it replaces meanwhile is asked anew."""
-    WebDriverWait(page, 60, 0.05, [StaleElementReferenceException]).until(condition)
 
 
 def press(page: Chrome, *keys: str) -> None:
@@ -258,57 +211,6 @@ def test_a_note_is_shown_with_its_judge(visit: Visit) -> None:
     page.find_element("id", "close").click()
     assert "doubtful*" in page.find_element("css selector", "#list tbody tr").text
     assert f"* doubtful: {NOTE}" in page.find_element("id", "outputs").text
-
-
-def test_no_output_can_run_script(visit: Visit) -> None:
-    page = visit()
-    for case in range(16):
-        page.execute_script(f"location.hash = '#cell=tiny-thinking/anti/case-{case:03d}'")
-        wait_until(page, lambda page, case=case: f"case-{case:03d}" in heading(page))
-        page.execute_script(
-            "document.querySelectorAll('#cell details').forEach((each) => { each.open = true; })"
-        )
-        planted = "#cell script, #cell img, #cell iframe, #cell svg, #cell a[href^=javascript]"
-        assert page.find_elements("css selector", planted) == []
-    page.find_element("id", "close").click()
-    wait_until(page, lambda page: page.title == TITLE)
-    assert page.get_log("browser") == []
-
-
-PLANTED = """<script>document.title = 'broken'</script><svg onload="document.title = 'broken'">
-<img src="x" onerror="document.title = 'broken'"><iframe srcdoc="<script>1</script>"></iframe>
-<style>main { display: none }</style><script type="module">document.title = 'broken'</script>"""
-
-
-def test_the_policy_stops_markup_that_got_in_all_the_same(
-    browser: Chrome, folder: Path, tmp_path: Path
-) -> None:
-    page = (folder / "index.html").read_text(encoding="utf-8")
-    broken = tmp_path / "broken.html"
-    broken.write_text(page.replace("</main>", f"{PLANTED}</main>", 1), encoding="utf-8")
-    browser.get_log("browser")
-    browser.get(broken.as_uri())
-    refused = [line["message"] for line in browser.get_log("browser")]
-    assert sum("script-src" in message for message in refused) >= 4
-    assert any("img-src" in message or "default-src" in message for message in refused)
-    assert browser.title == TITLE
-    assert browser.find_element("tag name", "main").is_displayed()
-
-
-def test_the_policy_lets_no_text_become_markup(visit: Visit) -> None:
-    page = visit()
-    refused = page.execute_script(
-        """
-        const ways = [
-          () => { document.body.innerHTML += "<b>"; },
-          () => { document.createElement("script").textContent = "1"; },
-          () => { document.body.setAttribute("onclick", "1"); },
-          () => { setTimeout("1"); },
-        ];
-        return ways.map((way) => { try { way(); } catch (error) { return error.name; } });
-        """
-    )
-    assert refused == ["TypeError"] * 4
 
 
 def test_it_can_be_used_with_the_keyboard_alone(visit: Visit) -> None:

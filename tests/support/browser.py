@@ -1,12 +1,17 @@
 """Debian's Chromium without a screen or a network."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
+
+Visit = Callable[..., Chrome]
+TITLE = "Steerability: made"
 
 FLAGS = (
     "--headless=new",
@@ -66,3 +71,16 @@ def picture(browser: Chrome, path: Path) -> None:
     """Save a picture of the viewport."""
     path.parent.mkdir(parents=True, exist_ok=True)
     browser.save_screenshot(str(path))
+
+
+def is_open(page: Chrome) -> bool:
+    return bool(page.execute_script("return document.getElementById('cell').open"))
+
+
+def heading(page: Chrome) -> str:
+    return page.find_element("id", "cell-title").text
+
+
+def wait_until(page: Chrome, condition: Callable[[Chrome], object]) -> None:
+    """Wait for what the page does in its own time; what it replaces meanwhile is asked anew."""
+    WebDriverWait(page, 60, 0.05, [StaleElementReferenceException]).until(condition)

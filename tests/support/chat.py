@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from support.loopback import serving
+from support.loopback import respond, serving
 
 
 @dataclass
@@ -50,11 +50,7 @@ def serve_chat() -> Iterator[Chat]:
                 state.seen.append(body)
             else:
                 reply = {"error": {"message": f"no\nfor {status}"}}
-            content = json.dumps(reply).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            respond(self, status, json.dumps(reply).encode())
 
     with serving(Handler) as port:
         state.url = f"http://127.0.0.1:{port}/v1"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote
 
-from support.loopback import serving
+from support.loopback import respond, serving
 
 
 @dataclass
@@ -41,11 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
         files.seen.append((self.path, asked))
         if files.answers:
             status, headers = files.answers.pop(0)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            respond(self, status, b"", headers)
             return
         content = files.files.get(unquote(self.path))
         if content is None:

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from support.loopback import serving
+from support.loopback import respond, serving
 
 SIGNATURE = "SIGNED-8c1f"
 
@@ -175,13 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        given = {"Content-Length": str(len(body)), "Content-Type": "application/json"}
-        for key, value in (given | headers).items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        respond(self, status, body, {"Content-Type": "application/json"} | headers)
 
 
 def _info(name: str, commit: str, files: dict[str, bytes], blobs: bool) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from steerability.judge.api import BUILTIN, ApiJudge
 from steerability.judge.run import run_judge
 from steerability.records import JudgeInput
 from steerability.store import Store
-from support.loopback import serving
+from support.loopback import respond, serving
 
 KEY = "sk-very-secret-0123"
 MODEL = "judge-2026-01-01"
@@ -88,12 +88,7 @@ def served() -> Iterator[Served]:
                     "usage": {"prompt_tokens": 100, "completion_tokens": 10},
                 }
             raw = reply["raw"].encode() if "raw" in reply else json.dumps(reply).encode()
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
+            respond(self, status, raw, headers)
 
     with serving(Handler) as port:
         state.url = f"http://127.0.0.1:{port}/v1"

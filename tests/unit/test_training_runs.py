@@ -8,7 +8,7 @@ import pytest
 
 from published_logs import MODELS, write_mirror
 from steerability.config.load import load_config
-from steerability.config.model import Config, DistilledJudge, JudgeUse
+from steerability.config.model import Config
 from steerability.errors import UserError
 from steerability.fetch.sources import read_sources
 from steerability.transcripts.availability import Training, training
@@ -24,10 +24,7 @@ def config_of(
 ) -> Config:
     config = load_config([Path("config.yaml"), *map(Path, overlays)])
     sources = config.sources.model_copy(update={"mirror": str(mirror) if mirror else None})
-    learner = DistilledJudge(kind="distilled", training=tuple(named) if named else None)
-    judges = dict(config.catalogue.judges) | {"distilled": learner}
-    catalogue = config.catalogue.model_copy(update={"judges": judges})
-    changes |= {"sources": sources, "catalogue": catalogue}
+    changes |= {"sources": sources, "training": tuple(named) if named else None}
     return config.model_copy(update=changes)
 
 
@@ -59,7 +56,7 @@ def test_a_mirror_without_runs_is_refused(table: Path) -> None:
         learnt(table, config_of(mirror))
 
 
-def test_the_models_that_a_judge_names_are_what_it_learns_from(table: Path) -> None:
+def test_the_models_that_are_named_are_what_it_learns_from(table: Path) -> None:
     mirror = table.parent
     named = config_of(mirror, named=[MODELS[0], MODELS[2]])
     assert set(learnt(table, named).runs) == {MODELS[0], MODELS[2]}
@@ -76,20 +73,6 @@ def test_a_name_that_was_not_published_is_refused(table: Path) -> None:
         learnt(table, config_of(None, named=["pears"]))
 
 
-def test_two_trained_judges_of_different_models_are_refused(table: Path) -> None:
-    config = config_of(None, named=[MODELS[0]])
-    other = DistilledJudge(kind="distilled", training=(MODELS[1],))
-    judges = config.catalogue.judges | {"second": other}
-    both = config.model_copy(
-        update={
-            "catalogue": config.catalogue.model_copy(update={"judges": judges}),
-            "judges": (JudgeUse(judge="distilled"), JudgeUse(judge="second")),
-        }
-    )
-    with pytest.raises(UserError, match="need a run each"):
-        learnt(table, both)
-
-
 def test_a_replay_learns_from_its_own_models_and_from_those_that_it_does_not_show(
     table: Path,
 ) -> None:
@@ -100,8 +83,7 @@ def test_a_replay_learns_from_its_own_models_and_from_those_that_it_does_not_sho
 
 
 def test_the_tracked_config_names_published_models() -> None:
-    config = load_config([Path("config.yaml")])
-    named = config.catalogue.judges["distilled"].training
+    named = load_config([Path("config.yaml")]).training
     assert named and set(named) < set(MODELS)
 
 

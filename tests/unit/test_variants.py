@@ -14,13 +14,12 @@ from steerability.config.model import Config
 from steerability.engine import Engine, generation_key
 from steerability.fetch.download import fetch_sources
 from steerability.fetch.pins import read_pins
-from steerability.fetch.sources import SourceFolder, read_sources
+from steerability.fetch.sources import SourceFolder
 from steerability.judge.run import read_cells
 from steerability.plan.requests import plan_requests
 from steerability.records import Intervention
 from steerability.suites.instrumentaleval import load_instrumentaleval
 from steerability.suites.model import Suite
-from steerability.transcripts.availability import training
 from support import tiny_qwen
 
 MAIN = Path("config.yaml")
@@ -98,16 +97,6 @@ def test_every_variant_is_a_run_of_its_own_and_in_the_table() -> None:
         assert f"`{path.name}` | `{config.run}`" in page
         for name in config.models:
             assert config.catalogue.models[name].weights in PINS  # type: ignore[union-attr]
-
-
-def test_every_variant_can_train_its_judge() -> None:
-    """A run has one trained judge, so a variant's twins of it learn from the same models."""
-    main = load_config([MAIN])
-    sources = read_sources(Path(main.sources.index))
-    wanted = training(main, sources, Path(main.sources.index)).runs
-    for path in VARIANTS:
-        config = load_config([MAIN, path])
-        assert training(config, sources, Path(config.sources.index)).runs in (wanted, {}), path
 
 
 def test_matched_quantisation_is_matched() -> None:

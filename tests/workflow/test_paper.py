@@ -82,9 +82,8 @@ def published_at_hand(place: Paper) -> set[str]:
 
 
 def published_to_learn_from(root: Path) -> set[str]:
-    """The published models that config.yaml's trained judge names; all where it names none."""
-    judge = load_config([root / "config.yaml"]).catalogue.judges["distilled"]
-    return set(getattr(judge, "training", None) or MODELS)
+    """The published models that config.yaml's judge learns from; all where it names none."""
+    return set(load_config([root / "config.yaml"]).training or MODELS)
 
 
 @pytest.mark.timeout(1500)

@@ -14,7 +14,7 @@ from steerability.errors import UserError
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.transcripts.availability import at_hand, training
-from steerability.transcripts.runs import published_runs
+from steerability.transcripts.runs import files_of, published_runs
 
 try:
     CONFIG = check_config(dict(config))
@@ -170,7 +170,7 @@ TRAINING_SUITE = f"{RUN if TRANSCRIPTS else TRAINING}/suite.json"
 
 
 def training_files(published):
-    return [source_file(f) for run in TRAINING_RUNS[published] for f in (run.log, run.settings)]
+    return [source_file(name) for name in files_of(TRAINING_RUNS[published])]
 
 
 def published_label_files(names=CONFIG.models):
@@ -189,8 +189,7 @@ def training_tables():
 def training_pins():
     """One digest over everything that is pinned of the models that the judge learns from."""
     names = {model(name).transcripts for name in LEARNT.own} | set(TRAINING_RUNS)
-    runs = [run for run in published_runs(SOURCES) if run.model in names]
-    return pins([name for run in runs for name in (run.log, run.settings)])
+    return pins(files_of(run for run in published_runs(SOURCES) if run.model in names))
 
 
 def distilled_files(name):

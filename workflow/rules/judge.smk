@@ -74,13 +74,7 @@ if TRAINING_RUNS:
                 [run.intervention for run in TRAINING_RUNS[wildcards.published]],
             ),
             sources=read_sources_from(),
-            pins=lambda wildcards: pins(
-                [
-                    file
-                    for run in TRAINING_RUNS[wildcards.published]
-                    for file in (run.log, run.settings)
-                ]
-            ),
+            pins=lambda wildcards: pins(files_of(TRAINING_RUNS[wildcards.published])),
             store=CONFIG.store,
         shell:
             "python -m steerability --log {log} transcribe --model {wildcards.published} "

@@ -87,11 +87,11 @@ def runs_of(name):
 
 
 def run_files(name):
-    return [source_file(file) for run in runs_of(name) for file in (run.log, run.settings)]
+    return [source_file(file) for file in files_of(runs_of(name))]
 
 
 def run_pins(name):
-    return pins([file for run in runs_of(name) for file in (run.log, run.settings)])
+    return pins(files_of(runs_of(name)))
 
 
 def wanted_files():
@@ -101,8 +101,8 @@ def wanted_files():
     runs = [suffix_log(Path(path).stem) for path in recovered]
     runs += [run for chosen in TRAINING_RUNS.values() for run in chosen]
     runs += [run for name in CONFIG.models if AT_HAND for run in runs_of(name)]
-    names = [name for run in runs for name in (run.log, run.settings)]
-    return list(dict.fromkeys((suite_sources() if suite_files() or runs else []) + names))
+    suite = suite_sources() if suite_files() or runs else []
+    return list(dict.fromkeys(suite + files_of(runs)))
 
 
 def show_outside():

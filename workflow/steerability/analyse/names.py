@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from steerability.analyse.grid import Model
-from steerability.errors import UserError
+from steerability.options import named_values
 
 NOTE_HELP = "JUDGE=TEXT, shown wherever the judge is (repeatable)."
 
@@ -21,10 +21,4 @@ def parse_notes(notes: Sequence[str]) -> dict[str, str]:
     Raises:
         UserError: an option has no ``=`` or an empty side.
     """
-    parsed = {}
-    for note in notes:
-        judge, equals, text = note.partition("=")
-        if not (equals and judge.strip() and text.strip()):
-            raise UserError(f"{note!r} is not JUDGE=TEXT", where="--note")
-        parsed[judge.strip()] = text.strip()
-    return parsed
+    return named_values(notes, "JUDGE=TEXT", where="--note")

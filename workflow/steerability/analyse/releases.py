@@ -12,6 +12,7 @@ from steerability.analyse.plan import PLAN_HELP, read_plan
 from steerability.analyse.render import DASH, markdown_grid
 from steerability.config.analysis import Analysis
 from steerability.errors import UserError
+from steerability.options import named_values
 from steerability.score.cells import read_cells
 from steerability.tables import Field, read_csv, write_csv
 
@@ -56,7 +57,9 @@ def compare(
         [row for row in read_cells(run_folder(run) / "cells.csv") if judge in (None, row.judge)]
         for run in (run_a, run_b)
     )
-    result = compare_runs(cells_a, cells_b, _parse_pairs(pair or []), plan)
+    result = compare_runs(
+        cells_a, cells_b, named_values(pair or [], "MODEL_A=MODEL_B", where="--pair"), plan
+    )
     if output_dir is not None:
         write_csv(output_dir / "compare.csv", COLUMNS, result.rows)
         write_csv(output_dir / "flips.csv", FLIP_COLUMNS, result.flips)
@@ -68,16 +71,6 @@ def compare(
         f"{len(result.flips):,} labels flipped; rows left out: "
         f"{result.left_out[0]:,} of {run_a}, {result.left_out[1]:,} of {run_b}"
     )
-
-
-def _parse_pairs(words: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for word in words:
-        left, equals, right = word.partition("=")
-        if not (left and equals and right):
-            raise UserError(f"{word!r} is not MODEL_A=MODEL_B", where="--pair")
-        pairs[left] = right
-    return pairs
 
 
 def _changes(rows: Sequence[Mapping[str, Field]], plan: Analysis) -> str:

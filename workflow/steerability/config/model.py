@@ -125,11 +125,6 @@ class DistilledJudge(JudgeSection):
     """The classifier trained on the published labels."""
 
     kind: Literal["distilled"]
-    training: Names | None = Field(
-        default=None,
-        description="the published models that it is trained on, by their published names, as far "
-        "as they are at hand; null, or none of them at hand: every one that is",
-    )
 
 
 class ApiJudge(JudgeSection):
@@ -226,6 +221,12 @@ class Config(Section):
     judges: Annotated[
         tuple[JudgeUse, ...], BeforeValidator(_names_to_uses), Field(min_length=1)
     ] = Field(description="names in `catalogue.judges`, or `{judge: NAME, models: [NAME, …]}`")
+    training: Names | None = Field(
+        default=None,
+        description="the published models that `distilled` judges are trained on, by their "
+        "published names, as far as they are at hand; null, or none of them at hand: every one "
+        "that is",
+    )
     max_tokens: int | None = Field(
         default=None, ge=1, description="lowers every model's limit of new tokens"
     )

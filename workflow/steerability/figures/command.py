@@ -12,7 +12,6 @@ from steerability.analyse.names import NOTE_HELP, parse_notes, short_names
 from steerability.analyse.plan import PLAN_HELP, read_plan
 from steerability.analyse.table1 import Row, outcomes, table1
 from steerability.analyse.table1 import categories as categories_table
-from steerability.errors import UserError
 from steerability.figures import (
     ablations,
     agreement,
@@ -25,6 +24,7 @@ from steerability.figures import (
 from steerability.figures import outcomes as outcome_shares
 from steerability.figures.captions import captions, of_agreement
 from steerability.figures.style import empty, save, style
+from steerability.options import named_values
 from steerability.score.cells import judges_of, read_cells
 from steerability.tables import read_csv
 
@@ -124,10 +124,7 @@ def _judges_measured(
 def _variants(words: Sequence[str]) -> dict[str, dict[str, Row]]:
     """Table 1 of every run with a changed protocol: by model, and by size and stage if unique."""
     variants: dict[str, dict[str, Row]] = {}
-    for word in words:
-        name, equals, path = word.partition("=")
-        if not (name and equals and path):
-            raise UserError(f"{word!r} is not NAME=TABLE1.csv", where="--ablation")
+    for name, path in named_values(words, "NAME=TABLE1.csv", where="--ablation").items():
         rows = read_csv(Path(path), ["model", "size", "stage", "delta", "delta_low", "delta_high"])
         table: list[Row] = [{k: v or None for k, v in row.items()} for row in rows]
         kinds = [ablations.kind(row) for row in table]

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from steerability.console import note
-from steerability.errors import UserError
 from steerability.jsonl import read_records
 from steerability.judge.agreement import agreement_row, columns
 from steerability.judge.calibration import COLUMNS as CALIBRATION_COLUMNS
@@ -20,6 +19,7 @@ from steerability.judge.pairs import (
     read_completions,
     read_labels,
 )
+from steerability.options import named_values
 from steerability.records import Label
 from steerability.tables import Field, write_csv
 
@@ -54,7 +54,8 @@ def agreement(
         label.id: label for group in read_labels(reference).values() for label in group.values()
     }
     sets: list[tuple[str, str, list[Pair]]] = []
-    trained = _named_files(out_of_fold or [])
+    held_out = named_values(out_of_fold or [], "JUDGE=FILE", where="--out-of-fold")
+    trained = {name: Path(path) for name, path in held_out.items()}
     given = read_labels(labels or [])
     for judge, group in given.items():
         if judge in trained:
@@ -102,13 +103,3 @@ def agreement(
         curves += [who | row for row in calibration_rows(pairs)]
     write_csv(output, columns(), table)
     write_csv(calibration, CALIBRATION_COLUMNS, curves)
-
-
-def _named_files(words: list[str]) -> dict[str, Path]:
-    files = {}
-    for word in words:
-        name, sign, path = word.partition("=")
-        if not (name and sign and path):
-            raise UserError(f"{word!r} is not JUDGE=FILE", where="--out-of-fold")
-        files[name] = Path(path)
-    return files

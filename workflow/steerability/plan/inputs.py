@@ -12,7 +12,7 @@ from steerability.suites.instrumentaleval import ORDER, load_instrumentaleval, s
 from steerability.suites.load import load_intervention, load_suite
 from steerability.suites.model import Suite
 from steerability.transcripts.layout import MODES
-from steerability.transcripts.runs import PublishedRun, published_runs, recover_suffix
+from steerability.transcripts.runs import PublishedRun, files_of, published_runs, recover_suffix
 
 PUBLISHED = "published:"
 SUFFIXES = Path("workflow/reference/suffixes.csv")
@@ -103,7 +103,7 @@ def wanted_sources(config: Config, sources: SourceFolder, mirror: Path | None = 
     entry = config.catalogue.suites[config.suite]
     modes = [published_mode(config.catalogue.interventions[name]) for name in config.interventions]
     runs = [suffix_run(sources, mode, mirror) for mode in modes if mode and mode != "none"]
-    logs = [name for run in runs for name in (run.log, run.settings)]
+    logs = files_of(runs)
     if isinstance(entry, SuiteFile) and not logs:
         return []
     return [*map(source_name, ORDER), *logs]

@@ -14,7 +14,7 @@ from steerability.config.model import Config, DistilledJudge
 from steerability.errors import UserError
 from steerability.fetch.download import from_mirror
 from steerability.fetch.sources import Source, read_sources
-from steerability.transcripts.runs import PublishedRun, published_runs
+from steerability.transcripts.runs import PublishedRun, files_of, published_runs
 
 
 class AtHand(NamedTuple):
@@ -67,7 +67,7 @@ def at_hand(config: Config, table: Path) -> AtHand:
         theirs = getattr(config.catalogue.models[name], "transcripts", None)
         mine = {run.intervention: run for run in published if run.model == theirs}
         wanted = _wanted(config, name, mine, table)
-        found = tuple(run for run in wanted if {run.log, run.settings} <= held)
+        found = tuple(run for run in wanted if held.issuperset(files_of([run])))
         if found:
             runs[name] = found
         lacking = [run.intervention for run in wanted if run not in found]
@@ -112,7 +112,7 @@ class Training(NamedTuple):
 def training(config: Config, sources: Mapping[str, Source], table: Path) -> Training:
     """Return the published runs at hand that a run's ``distilled`` judge learns from.
 
-    Those of the models that the judge names; where none of them is at hand, of every model.
+    Those of the models that ``training`` names; where none of them is at hand, of every model.
 
     Args:
         config: the run, with the models that have outputs.
@@ -120,25 +120,18 @@ def training(config: Config, sources: Mapping[str, Source], table: Path) -> Trai
         table: their table, for messages.
 
     Raises:
-        UserError: a judge is to be trained and there is no published run, it names a model that
-            was not published, or two judges name different ones.
+        UserError: a judge is to be trained and there is no published run, or ``training`` names
+            a model that was not published.
     """
     judges = (config.catalogue.judges[use.judge] for use in config.judges)
-    lists = {judge.training for judge in judges if isinstance(judge, DistilledJudge)}
-    if not lists:
+    if not any(isinstance(judge, DistilledJudge) for judge in judges):
         return Training({}, (), "")
-    if len(lists) > 1:
-        raise UserError(
-            "distilled judges that learn from different models need a run each",
-            where="judges",
-            mend="give them the same training, or take one out",
-        )
-    names = lists.pop() or ()
+    names = config.training or ()
     mirror = config.sources.mirror
     runs: dict[str, tuple[PublishedRun, ...]] = {}
     lacking: dict[str, list[str]] = {}
     for run in published_runs(sources):
-        files = (Path(mirror or "") / sources[name].path for name in (run.log, run.settings))
+        files = (Path(mirror or "") / sources[name].path for name in files_of([run]))
         if mirror is None or all(path.is_file() for path in files):
             runs[run.model] = (*runs.get(run.model, ()), run)
         else:
@@ -148,7 +141,7 @@ def training(config: Config, sources: Mapping[str, Source], table: Path) -> Trai
         if name not in known:
             raise UserError(
                 f"no published model is called {name!r}",
-                where="catalogue.judges: training",
+                where="training",
                 mend=f"known: {', '.join(sorted(known))}",
             )
     if not runs:

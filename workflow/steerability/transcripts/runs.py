@@ -37,6 +37,11 @@ class PublishedRun(NamedTuple):
     settings: str
 
 
+def files_of(runs: Iterable[PublishedRun]) -> list[str]:
+    """Return the names, in the sources table, of the files of runs."""
+    return [name for run in runs for name in (run.log, run.settings)]
+
+
 def published_runs(names: Iterable[str]) -> list[PublishedRun]:
     """Return the runs whose log and settings are both among the names of a sources table."""
     names = list(names)

@@ -17,7 +17,13 @@ from steerability.fetch.sources import SourceFolder
 from steerability.records import Completion, Label, Scenario
 from steerability.store import Store
 from steerability.suites.model import Suite
-from steerability.transcripts.runs import PublishedRun, published_runs, read_run, settings_of
+from steerability.transcripts.runs import (
+    PublishedRun,
+    files_of,
+    published_runs,
+    read_run,
+    settings_of,
+)
 
 FORMAT = 1
 """Raised when the same log would be read into other values."""
@@ -97,7 +103,7 @@ def transcribe_model(
     Raises:
         UserError: a file is missing, differs from its pin, or is not the log of its run.
     """
-    for name in (name for run in runs for name in (run.log, run.settings)):
+    for name in files_of(runs):
         sources.read(name)
     store.check_writable()
     wanted = len(suite.scenarios) * len(runs)
@@ -121,7 +127,7 @@ def _cells(
     store: Store,
 ) -> tuple[list[tuple[str, dict[str, Any]]], int]:
     """Return each record's key name and value, and how many were parsed just now."""
-    content = {name: sources.read(name) for name in (run.log, run.settings)}
+    content = {name: sources.read(name) for name in files_of([run])}
     key = {
         "kind": "transcript",
         "format": FORMAT,
