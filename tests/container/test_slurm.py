@@ -1,9 +1,11 @@
-"""A run through a real Slurm, one of its jobs killed and requeued: the digest of the local run."""
+"""Runs through a real Slurm, one job killed and requeued: the digest of the local run."""
 
+import json
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,14 +18,13 @@ from .conftest import Outside
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(2400)]
 
 SCRIPT = Path(__file__).with_name("slurm-cluster.sh")
-# No GPU here, and two cores a node; one sequence at a time, so that cells are finished one by one.
+# No GPU here, and few cores a node.
 WORDS = (
     *("--use-apptainer", "--workflow-profile", str(ROOT / "workflow" / "profiles" / "slurm")),
     *("--apptainer-args", "--containall --cleanenv --net --network none"),
     *("--set-threads", "generate=1", "--slurm-status-command", "squeue"),
     *("--slurm-init-seconds-before-status-checks", "3", "--slurm-keep-successful-logs"),
 )
-CHANGES = {"shards": 2, "max_tokens": 32}
 
 
 @pytest.fixture
@@ -47,24 +48,22 @@ def running_generate_job() -> str | None:
     return jobs[0][0] if jobs else None
 
 
-def test_a_run_through_slurm_with_a_job_requeued(
-    cluster: Path, images: Path, outside: Outside, tmp_path: Path
+def run_and_requeue(
+    command: Sequence[str], folder: Path, ready: Callable[[], bool], seconds: int
 ) -> None:
-    expected = outside(**CHANGES)
-    place = Place(tmp_path / "run").create(**CHANGES, parallel=1)
-    with (tmp_path / "said").open("w") as said:
-        run = subprocess.Popen(
-            place.command(*WORDS, cores=None), cwd=place.folder, stdout=said, stderr=said
-        )
+    """Run a workflow to its end; a generating job is killed and requeued as soon as it is ready."""
+    log = folder / "said"
+    with log.open("w") as said:
+        run = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
         try:
             killed = None
             while run.poll() is None and killed is None:
                 time.sleep(0.05)
-                if place.objects():
+                if ready():
                     killed = running_generate_job()
-            assert killed, (tmp_path / "said").read_text()
+            assert killed, log.read_text()
             subprocess.run(["scontrol", "requeue", killed], check=True)
-            assert run.wait(timeout=900) == 0, (tmp_path / "said").read_text()
+            assert run.wait(timeout=seconds) == 0, log.read_text()
         finally:
             run.kill()
             run.wait()
@@ -72,6 +71,34 @@ def test_a_run_through_slurm_with_a_job_requeued(
         ["scontrol", "show", "job", killed], capture_output=True, text=True, check=True
     ).stdout
     assert "Restarts=1" in shown and "JobState=COMPLETED" in shown
+
+
+def generate_jobs(manifest: dict) -> int:
+    return len([name for name in manifest["facts"]["jobs"] if name.startswith("generate/")])
+
+
+def test_a_run_through_slurm_with_a_job_requeued(
+    cluster: Path, images: Path, outside: Outside, tmp_path: Path
+) -> None:
+    expected = outside(max_tokens=32)
+    # one sequence at a time, so that cells are finished one by one
+    place = Place(tmp_path / "run").create(max_tokens=32, shards=2, parallel=1)
+    command = place.command(*WORDS, cores=None)
+    run_and_requeue(command, place.folder, lambda: bool(place.objects()), 900)
     manifest = place.manifest()
+    assert generate_jobs(manifest) == 4 and generate_jobs(expected) == 2
     assert manifest["digest"] == expected["digest"]
-    assert len([name for name in manifest["facts"]["jobs"] if name.startswith("generate/")]) == 4
+
+
+@pytest.mark.slow
+def test_the_demo_through_slurm_with_a_job_requeued(
+    cluster: Path, images: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), *WORDS]
+    command += ["--configfile", str(ROOT / "config" / "demo.yaml"), "--config", "shards=2"]
+    store = tmp_path / "results" / "store" / "sha256"
+    run_and_requeue(command, tmp_path, lambda: len([*store.glob("*/*.json")]) >= 40, 2000)
+    manifest = json.loads((tmp_path / "results" / "demo" / "manifest.json").read_text())
+    tracked = json.loads((ROOT / "workflow" / "reference" / "demo.json").read_text())
+    assert generate_jobs(manifest) == 4
+    assert (manifest["digest"], manifest["stages"]) == (tracked["digest"], tracked["stages"])

@@ -267,12 +267,12 @@ def test_plan_fields_pass_through_generate_and_are_assembled(bench):
     plan = [planned(scenario, name) for scenario in "abc" for name in ("pro", "none")]
     lines = bench.generate(plan)
     shards = [bench.folder / f"{n}.jsonl" for n in range(4)]
-    write_records(shards[0], plan[:4])
-    write_records(shards[1], plan[4:])
-    write_records(shards[2], lines[:4])
-    write_records(shards[3], lines[4:][::-1])
-    rows = join(shards[:2], shards[2:])
-    assert [row.id for row in rows] == [request.id for request in plan]
+    split = [[*plan[2:4]], [*plan[:2], *plan[4:]]]
+    for path, part in zip(shards, [*split, lines[:4], lines[4:][::-1]], strict=True):
+        write_records(path, part)
+    order = ("abc", ("pro", "none"))
+    rows = join(shards[:2], shards[2:], *order)
+    assert [row.id for row in rows] == [request.id for request in plan], "whatever the split"
     assert rows[0].response == lines[0].text and rows[0].context == "ctx"
     assert (rows[0].prompt, rows[0].scenario_prompt) == ("st", "sp")
     for outputs, words in (
@@ -280,9 +280,9 @@ def test_plan_fields_pass_through_generate_and_are_assembled(bench):
         ([*shards[2:], shards[3]], "comes twice"),
     ):
         with pytest.raises(UserError, match=words):
-            join(shards[:2], outputs)
+            join(shards[:2], outputs, *order)
     with pytest.raises(UserError, match="no request"):
-        join(shards[:1], shards[2:])
+        join(shards[:1], shards[2:], *order)
 
 
 @pytest.mark.heavy

@@ -57,7 +57,9 @@ def test_a_file_that_no_stage_made_is_an_error(run: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "stage"),
     [
-        ("requests/m/000.jsonl", "completions"),
+        ("completions/m.jsonl", "completions"),
+        ("requests/m/000.jsonl", None),
+        ("outputs/m/000.jsonl", None),
         ("tests.csv", "tables"),
         ("figures/a.png", "figures"),
         ("index.html", "pages"),

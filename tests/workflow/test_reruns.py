@@ -168,10 +168,10 @@ def test_verify_checks_files_and_makes_cells_again(place: Place, steerability: R
 
 
 def test_verify_finds_a_completion_that_was_tampered_with(place: Place, steerability: Run) -> None:
-    """Outputs altered together with the manifest: only making them again can tell."""
-    output = next(iter(sorted(place.run.glob("outputs/*/*.jsonl"))))
+    """Completions altered together with the manifest: only making them again can tell."""
+    output = next(iter(sorted(place.run.glob("completions/*.jsonl"))))
     lines = [json.loads(line) for line in output.read_text().splitlines()]
-    lines = [{**line, "text": line["text"] + "!"} for line in lines]
+    lines = [{**line, "response": line["response"] + "!"} for line in lines]
     output.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert steerability("publish", place.run, cwd=place.folder).returncode == 0
     result = steerability("verify", place.run, "--sample", 12, cwd=place.folder)

@@ -127,17 +127,9 @@ def judge_notes():
 
 def published_files():
     """Everything that the manifest digests, besides the tables."""
-    generated = CONFIG.outputs == "generate"
-    shards = [f"{name}/{shard}.jsonl" for name in CONFIG.models for shard in SHARDS]
     return [
         f"{RUN}/suite.json",
         f"{RUN}/interventions.jsonl",
-        *(
-            f"{RUN}/{kind}/{path}"
-            for kind in ("requests", "outputs")
-            for path in shards
-            if generated
-        ),
         *completion_files(),
         *label_files(),
         f"{RUN}/cells.csv",

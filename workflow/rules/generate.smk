@@ -121,6 +121,8 @@ rule assemble:
     input:
         requests=expand(f"{RUN}/requests/{{{{model}}}}/{{shard}}.jsonl", shard=SHARDS),
         outputs=expand(f"{RUN}/outputs/{{{{model}}}}/{{shard}}.jsonl", shard=SHARDS),
+        suite=f"{RUN}/suite.json",
+        interventions=f"{RUN}/interventions.jsonl",
         code=code("generate"),
     output:
         f"{RUN}/completions/{{model}}.jsonl",
@@ -133,4 +135,4 @@ rule assemble:
         outputs=lambda wildcards, input: repeat("--outputs", input.outputs),
     shell:
         "python -m steerability --log {log} assemble {params.requests} {params.outputs} "
-        "--output {output}"
+        "--suite {input.suite} --interventions {input.interventions} --output {output}"

@@ -234,7 +234,8 @@ class Config(Section):
         default=1,
         ge=1,
         le=999,
-        description="jobs a model is split into; a scenario's shard depends on its id alone",
+        description="jobs a model is split into; a scenario's shard depends on its id alone, the "
+        "run's digest not on the split",
     )
     parallel: int | Literal["auto"] = Field(
         default="auto", description="sequences decoded at once; changes no byte of the result"

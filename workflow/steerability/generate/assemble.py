@@ -32,8 +32,19 @@ def completion(planned: PlannedRequest, output: Output) -> Completion:
     )
 
 
-def join(request_files: Sequence[Path], output_files: Sequence[Path]) -> list[Completion]:
-    """Join a model's request shards and output shards in the plan's order.
+def join(
+    request_files: Sequence[Path],
+    output_files: Sequence[Path],
+    scenarios: Sequence[str],
+    interventions: Sequence[str],
+) -> list[Completion]:
+    """Join a model's request shards and output shards, in an order that no split shows in.
+
+    Args:
+        request_files: the shards of the plan.
+        output_files: their outputs.
+        scenarios: ids in the suite's order, the order of the rows.
+        interventions: names in the config's order, in which those of a scenario follow each other.
 
     Raises:
         UserError: an id is missing, comes twice, or belongs to no request.
@@ -48,7 +59,10 @@ def join(request_files: Sequence[Path], output_files: Sequence[Path]) -> list[Co
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
             raise UserError(f"{wrong[0]} {what}{more}", where=where, mend="run generate again")
-    return [completion(request, outputs[name]) for name, request in planned.items()]
+    rows = [completion(request, outputs[name]) for name, request in planned.items()]
+    return sorted(
+        rows, key=lambda row: (scenarios.index(row.scenario), interventions.index(row.intervention))
+    )
 
 
 def _unique(files: Iterable[Path], record: type[RecordT]) -> dict[str, RecordT]:

@@ -25,7 +25,7 @@ from steerability.records import Record
 MANIFEST = "manifest.json"
 # stage -> first parts of the names of its files, in the order of the flow
 STAGES: dict[str, tuple[str, ...]] = {
-    "completions": ("suite.json", "interventions.jsonl", "requests", "outputs", "completions"),
+    "completions": ("suite.json", "interventions.jsonl", "completions"),
     "labels": ("labels",),
     "cells": ("cells.csv",),
     "tables": (),
@@ -33,8 +33,12 @@ STAGES: dict[str, tuple[str, ...]] = {
     "pages": ("index.html",),
 }
 _TABLE_SUFFIXES = {".csv", ".md", ".tex", ".html"}
-# a trained judge's weights are among them: its labels are digested, a last bit of them may differ
-_OUTSIDE = {MANIFEST, "logs", "facts", "benchmarks", "export", "distilled", "training"}
+# Requests and outputs lie in as many files as their model was split into jobs; what they say is in
+# the completions. A trained judge's labels are digested; a last bit of its weights may differ.
+_OUTSIDE = {
+    *(MANIFEST, "logs", "facts", "benchmarks", "export"),
+    *("requests", "outputs", "distilled", "training"),
+}
 _PACKAGES = ("snakemake", "llama-cpp-python", "numpy", "pandas", "matplotlib", "scikit-learn")
 
 

@@ -5,78 +5,83 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from steerability.errors import UserError
+from steerability.generate.assemble import completion
+from steerability.jsonl import read_records, write_records
+from steerability.records import Completion, Output, PlannedRequest
 
 
-class Shard(NamedTuple):
-    """A job of the run: its requests, its outputs and the digest of its weights."""
+class Made(NamedTuple):
+    """A cell that the run generated: its job, its request, the digest of its weights."""
 
-    name: str
-    requests: dict[str, str]
-    outputs: dict[str, str]
+    job: str
+    request: PlannedRequest
     weights_sha256: str
 
 
-def _lines(path: Path) -> dict[str, str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return {json.loads(line)["id"]: line for line in lines if line}
-
-
-def read_shards(folder: Path) -> list[Shard]:
-    """Return the generated shards of a run; a run from transcripts has none.
+def read_made(folder: Path) -> dict[str, Made]:
+    """Return the cells that a run generated, by id; a run from transcripts has none.
 
     Raises:
         UserError: a file of the run is missing.
     """
-    shards = []
-    for path in sorted((folder / "outputs").glob("*/*.jsonl")):
-        name = f"{path.parent.name}-{path.stem}"
-        facts = folder / "facts" / "generate" / f"{name}.json"
-        requests = folder / "requests" / path.parent.name / path.name
+    found: dict[str, Made] = {}
+    # where a model was once split into other jobs, what was planned last is what was made
+    paths = sorted((folder / "requests").glob("*/*.jsonl"), key=lambda path: path.stat().st_mtime)
+    for path in paths:
+        job = f"{path.parent.name}-{path.stem}"
+        facts = folder / "facts" / "generate" / f"{job}.json"
         try:
             sha256 = json.loads(facts.read_text(encoding="utf-8")).get("weights_sha256")
-            if sha256 is not None:
-                shards.append(Shard(name, _lines(requests), _lines(path), sha256))
         except OSError as error:
             raise UserError(
                 f"cannot be read: {error.strerror}", where=error.filename, mend="run it again"
             ) from error
-    return shards
+        if sha256 is not None:
+            requests = read_records(path, PlannedRequest)
+            found |= {request.id: Made(job, request, sha256) for request in requests}
+    return found
 
 
-def regenerate(
-    shard: Shard, wanted: list[str], weights_dir: Path, scratch: Path
-) -> Iterator[tuple[str, str, str]]:
-    """Generate cells of a shard again, into an empty store, and yield id, line then, line now.
+def read_completions(folder: Path) -> dict[str, Completion]:
+    """Return a run's completions by id."""
+    paths = sorted((folder / "completions").glob("*.jsonl"))
+    return {row.id: row for path in paths for row in read_records(path, Completion)}
+
+
+def generate_again(cells: Sequence[Made], weights_dir: Path, scratch: Path) -> Iterator[Completion]:
+    """Generate cells of one job again, into an empty store.
 
     Raises:
         UserError: the weights are not there.
         RuntimeError: ``steerability generate`` failed; its own line went to stderr.
     """
-    weights = weights_dir / f"{shard.weights_sha256}.gguf"
+    job, _, sha256 = cells[0]
+    weights = weights_dir / f"{sha256}.gguf"
     if not weights.exists():
         raise UserError(
             "the weights are not there", where=weights, mend="fetch them, or name --weights-dir"
         )
-    requests = scratch / f"{shard.name}.requests.jsonl"
-    output = scratch / f"{shard.name}.jsonl"
-    requests.write_text("".join(shard.requests[name] + "\n" for name in wanted), encoding="utf-8")
+    requests = scratch / f"{job}.requests.jsonl"
+    output = scratch / f"{job}.jsonl"
+    write_records(requests, (cell.request for cell in cells))
     command = [sys.executable, "-m", "steerability", "generate", "--weights", str(weights)]
-    command += ["--weights-sha256", shard.weights_sha256, "--requests", str(requests)]
+    command += ["--weights-sha256", sha256, "--requests", str(requests)]
     command += ["--output", str(output), "--store", str(scratch / "store")]
     if subprocess.run(command, check=False).returncode:
-        raise RuntimeError(f"the cells of {shard.name} could not be generated again")
-    now = _lines(output)
-    for name in wanted:
-        yield name, shard.outputs[name], now[name]
+        raise RuntimeError(f"the cells of {job} could not be generated again")
+    for cell, made in zip(cells, read_records(output, Output), strict=True):
+        yield completion(cell.request, made)
 
 
 def check_sample(folder: Path, weights_dir: Path, size: int, seed: int) -> tuple[int, list[str]]:
-    """Generate a random sample of a run's cells again.
+    """Generate a random sample of a run's cells again and compare them with its completions.
 
     Args:
         folder: the run's folder.
@@ -87,14 +92,14 @@ def check_sample(folder: Path, weights_dir: Path, size: int, seed: int) -> tuple
     Returns:
         How many cells were made again, and one clause for each that came out otherwise.
     """
-    shards = read_shards(folder)
-    cells = [(place, name) for place, shard in enumerate(shards) for name in shard.outputs]
-    chosen = random.Random(seed).sample(cells, min(size, len(cells)))
+    made, completions = read_made(folder), read_completions(folder)
+    here = [name for name in completions if name in made]
+    chosen = random.Random(seed).sample(here, min(size, len(here)))
+    cells = sorted((made[name] for name in chosen), key=attrgetter("job"))
     faults = []
     with tempfile.TemporaryDirectory(prefix="steerability-verify-") as scratch:
-        for place, shard in enumerate(shards):
-            wanted = [name for where, name in chosen if where == place]
-            if wanted:
-                again = regenerate(shard, wanted, weights_dir, Path(scratch))
-                faults += [f"{name} came out otherwise" for name, then, now in again if then != now]
+        for _, group in groupby(cells, key=attrgetter("job")):
+            for row in generate_again([*group], weights_dir, Path(scratch)):
+                if row != completions[row.id]:
+                    faults.append(f"{row.id} came out otherwise")
     return len(chosen), faults
