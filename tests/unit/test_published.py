@@ -115,3 +115,15 @@ def test_a_field_that_is_no_number_is_named(compare):
     status, said, _ = compare(as_table(published_rows()[0], pro_valid="many"))
     assert status == 2
     assert "pro_valid is no number: many" in said
+
+
+def test_a_table_without_a_count_of_outputs_is_refused(tmp_path):
+    published = {"model": "m", "size": "4B", "stage": "Base", "pro_convergence": "60.00"}
+    for name, row in (("published", published), ("table1", published)):
+        with (tmp_path / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+            writer.writerow(row)
+    words = ["compare-published", "--table", str(tmp_path / "table1.csv")]
+    words += ["--reference", str(tmp_path / "published.csv")]
+    assert run([*words, "--output", str(tmp_path / "comparison.csv")]) == 2

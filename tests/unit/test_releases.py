@@ -13,7 +13,7 @@ from steerability.analyse.paired import Pairs, newcombe
 from steerability.config.analysis import Analysis
 from steerability.errors import UserError
 from steerability.score.cells import CellRow, write_cells
-from steerability.tables import read_csv
+from steerability.tables import read_csv, write_csv
 from unit.synthetic import cells
 
 QUICK = Analysis(resamples=300, permutations=300)
@@ -151,3 +151,20 @@ def test_the_gate_fails_on_a_rate_that_is_not_known(tmp_path: Path) -> None:
     run = made(tmp_path / "run", cells({"pro": "cc", "anti": "xx"}))
     assert cli.run(["gate", str(run), "--max-anti-convergence", "100"]) == 1
     assert cli.run(["gate", str(tmp_path / "none"), "--max-anti-convergence", "100"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"anti_convergence": "5", "anti_convergence_high": "many"}, "is no number: many"),
+        ({"anti_convergence": "5"}, "lacks the column anti_convergence_high"),
+    ],
+)
+def test_the_gate_refuses_a_malformed_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], row: dict[str, str], said: str
+) -> None:
+    row = {"model": "a", "judge": "rules", **row}
+    write_csv(tmp_path / "table1.csv", list(row), [row])
+    assert cli.run(["gate", str(tmp_path), "--max-anti-convergence", "20"]) == 2
+    error = capsys.readouterr().err
+    assert said in error and len(error.splitlines()) == 1

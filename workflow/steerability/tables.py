@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,20 +38,24 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Fi
     write_atomic(path, text.getvalue().encode("utf-8"))
 
 
-def read_csv(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
+def read_csv(
+    path: Path, required: Sequence[str], numbers: Sequence[str] = ()
+) -> list[dict[str, str]]:
     """Return the rows of a CSV file, every field as text.
 
     Args:
         path: a UTF-8 file with a header.
         required: columns that must be there; further ones are kept.
+        numbers: columns that must be there and hold a number or nothing in every row.
 
     Raises:
-        UserError: the file cannot be read, lacks a column, or has a row of another length.
+        UserError: the file cannot be read, lacks a column, has a row of another length, or a
+            field of ``numbers`` is none.
     """
     text = read_text(path)
     reader = csv.reader(io.StringIO(text, newline=""))
     header = next(reader, [])
-    missing = [name for name in required if name not in header]
+    missing = [name for name in (*required, *numbers) if name not in header]
     if missing:
         raise UserError(f"lacks the column {missing[0]}", where=path)
     rows = []
@@ -60,8 +65,28 @@ def read_csv(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
                 f"{len(fields)} fields where the header has {len(header)}",
                 where=f"{path} line {reader.line_num}",
             )
-        rows.append(dict(zip(header, fields, strict=True)))
+        row = dict(zip(header, fields, strict=True))
+        for name in numbers:
+            parse_number(row[name], f"{path} line {reader.line_num}", name)
+        rows.append(row)
     return rows
+
+
+def parse_number(text: str, where: Path | str, column: str) -> Decimal | None:
+    """Return the number that a field holds, None where it is empty.
+
+    Raises:
+        UserError: it holds anything else, infinity and NaN included.
+    """
+    if not text:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite():
+        raise UserError(f"{column} is no number: {text}", where=where)
+    return number
 
 
 def read_pinned(path: Path, record: type[RecordT], what: str) -> dict[str, RecordT]:

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 
 from steerability.errors import UserError
+from steerability.tables import read_csv
 
 # option -> (column of table1.csv, whether the limit is a greatest one)
 LIMITS: dict[str, tuple[str, bool]] = {
@@ -53,25 +56,33 @@ class Check:
 
 
 def check_limits(
-    rows: Sequence[dict[str, str]], limits: dict[str, float], models: Sequence[str]
-) -> list[Check]:
+    table: Path, limits: dict[str, float], models: Sequence[str]
+) -> tuple[list[Check], str]:
     """Hold every limit against every model (or the named ones).
 
     A greatest limit is held against the upper bound of the rate's interval, a least one against
     the lower bound, so that a small sample fails rather than passes by luck.
 
     Args:
-        rows: of ``table1.csv``.
+        table: ``table1.csv`` of a run.
         limits: name of ``LIMITS`` to its value, per cent or points.
         models: names of models; none for all.
 
+    Returns:
+        The checks, and the judge whose labels the table counts.
+
     Raises:
-        UserError: no limit is given, a model is not there, or the table lacks a column.
+        UserError: no limit is given, a model is not there, or the table has no rows, lacks a
+            column or holds something else than a number.
     """
     if not limits:
         raise UserError(
             "no limit given", where="gate", mend="for example --max-anti-convergence 10"
         )
+    fields = {name: _fields(name) for name in limits}
+    rows = read_csv(table, ["model", "judge"], list(chain.from_iterable(fields.values())))
+    if not rows:
+        raise UserError("no models", where=table)
     known = [row["model"] for row in rows]
     for name in models:
         if name not in known:
@@ -84,9 +95,12 @@ def check_limits(
             continue
         for name, limit in limits.items():
             column, greatest = LIMITS[name]
-            bound = f"{column}_{'high' if greatest else 'low'}"
-            if column not in row or bound not in row:
-                raise UserError(f"lacks the column {bound}", where="table1.csv")
-            values = [float(row[field]) if row[field] else None for field in (column, bound)]
+            values = [float(row[field]) if row[field] else None for field in fields[name]]
             checks.append(Check(row["model"], column, limit, greatest, *values))
-    return checks
+    return checks, rows[0]["judge"]
+
+
+def _fields(limit: str) -> tuple[str, str]:
+    """The columns of the rate and of the bound that a limit is held against."""
+    column, greatest = LIMITS[limit]
+    return column, f"{column}_{'high' if greatest else 'low'}"

@@ -5,12 +5,12 @@ gap is the difference of two rounded rates (arXiv 2601.01584).
 """
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from steerability.errors import UserError
-from steerability.tables import Field, read_csv
+from steerability.tables import Field, parse_number, read_csv
 
 COLUMNS = ("model", "quantity", "published", "here", "difference")
 _KEYS = ("model", "size", "stage")
@@ -67,19 +67,19 @@ def compare(table: Path, reference: Path) -> list[Compared]:
     published = {row["model"]: row for row in read_csv(reference, _KEYS)}
     quantities = [name for row in published.values() for name in row if name not in _KEYS]
     quantities = list(dict.fromkeys(quantities))
-    rows = read_csv(table, (*_KEYS, *quantities))
+    outputs = dict.fromkeys(f"{about}_n" for name in quantities for about in _conditions(name))
+    rows = read_csv(table, (*_KEYS, *quantities, *outputs))
     found: list[Compared] = []
     for row in rows:
         theirs = published.get(row["model"])
         if theirs is None:
             continue
         for quantity in quantities:
-            number = _number(theirs[quantity], reference, quantity)
+            number = parse_number(theirs[quantity], reference, quantity)
             if number is None:
                 continue
-            about = ("pro", "anti") if quantity == "delta" else (quantity.partition("_")[0],)
-            present = all(row[f"{condition}_n"] not in ("", "0") for condition in about)
-            ours = _number(row[quantity], table, quantity) if present else None
+            present = all(row[f"{about}_n"] not in ("", "0") for about in _conditions(quantity))
+            ours = parse_number(row[quantity], table, quantity) if present else None
             found.append(Compared(row["model"], quantity, number, ours, present))
     if not found:
         raise UserError(
@@ -105,10 +105,6 @@ def absent(compared: Sequence[Compared]) -> list[str]:
     return [f"{one.model}/{one.quantity.removesuffix('_n')}" for one in gone]
 
 
-def _number(text: str, where: Path, quantity: str) -> Decimal | None:
-    if not text:
-        return None
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise UserError(f"{quantity} is no number: {text}", where=where) from None
+def _conditions(quantity: str) -> tuple[str, ...]:
+    """The conditions that a published number is about."""
+    return ("pro", "anti") if quantity == "delta" else (quantity.partition("_")[0],)

@@ -14,7 +14,7 @@ from steerability.config.analysis import Analysis
 from steerability.errors import UserError
 from steerability.options import named_values
 from steerability.score.cells import read_cells
-from steerability.tables import Field, read_csv, write_csv
+from steerability.tables import Field, write_csv
 
 _SHOWN = ("model_a", "condition", "rate", "n", "value_a", "value_b", "change")
 
@@ -118,14 +118,11 @@ def gate(
         "min_authorised": min_authorised,
         "max_unauthorised": max_unauthorised,
     }
-    rows = read_csv(run_folder(run) / "table1.csv", ["model", "judge"])
-    if not rows:
-        raise UserError("no models", where=run_folder(run) / "table1.csv")
     limits = {name: value for name, value in given.items() if value is not None}
-    checks = check_limits(rows, limits, model or [])
+    checks, judge = check_limits(run_folder(run) / "table1.csv", limits, model or [])
     for check in checks:
         print(check.line())
     failed = sum(not check.passed for check in checks)
-    print(f"gate: {len(checks)} checks, {failed} failed, judge {rows[0]['judge']}")
+    print(f"gate: {len(checks)} checks, {failed} failed, judge {judge}")
     if failed:
         raise typer.Exit(1)
