@@ -116,17 +116,51 @@ def test_further_tables_give_further_figures_and_stale_ones_go(run: Path, tmp_pa
         str(tmp_path / "published.csv"),
     ]
     words += ["--ablation", f"no-context={tmp_path / 'variant.csv'}"]
+    words += ["--analysis", '{"confidence": 0.9, "resamples": 100}']
     further = ["--agreement", str(tmp_path / "agreement.csv")]
     further += ["--calibration", str(tmp_path / "calibration.csv")]
     assert cli.run([*words, *further]) == 0
     drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
     assert drawn == {*ALWAYS, *MEASURED}
+    for name in ("ablations", "agreement", "convergence", "delta", "judges"):
+        content = (tmp_path / "figures" / f"{name}.svg").read_text()
+        assert "90 % CI" in content and "95 %" not in content  # texts stand in comments
     write_csv(tmp_path / "calibration.csv", list(curve), [])  # no judge has probabilities
     assert cli.run([*words, *further]) == 0
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == {*ALWAYS, *MEASURED}
     assert cli.run(words) == 0
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == set(ALWAYS)
     assert cli.run([*words, "--ablation", "nonsense"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "prefix", "row"),
+    [
+        ("--published", "", {"model": "a", "delta": "forty"}),
+        ("--published", "", {"model": "a"}),
+        ("--ablation", "q4=", {"model": "a", "size": "1B", "stage": "x", "delta": "1"}),
+        (
+            "--ablation",
+            "q4=",
+            {"model": "a", "size": "1B", "stage": "x", "delta": "1", "delta_low": "-",
+             "delta_high": "2"},
+        ),
+    ],
+)  # fmt: skip
+def test_a_malformed_table_is_one_line(
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    prefix: str,
+    row: dict[str, str],
+) -> None:
+    write_csv(tmp_path / "table.csv", list(row), [row])
+    words = ["figures", "--cells", str(run / "cells.csv"), "--judge", "rules"]
+    words += ["--output-dir", str(tmp_path / "figures"), "--analysis", '{"resamples": 100}']
+    assert cli.run([*words, option, f"{prefix}{tmp_path / 'table.csv'}"]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1 and str(tmp_path / "table.csv") in said
 
 
 def test_nothing_overlaps_with_two_models_or_six() -> None:
@@ -143,14 +177,14 @@ def test_nothing_overlaps_with_two_models_or_six() -> None:
         labels = list(names.values())
         with style():
             for figure in (
-                convergence.draw(table, labels),
-                delta.draw(table, labels, {}),
-                ablations.draw(table, labels, {}),
+                convergence.draw(table, labels, "95 % CI"),
+                delta.draw(table, labels, {}, "95 % CI"),
+                ablations.draw(table, labels, {}, "95 % CI"),
                 outcome_shares.draw(outcomes(grid), names),
                 categories.draw(categories_table(grid, 0.95), names),
                 flips.draw(grid, names),
-                judges.draw({"rules": table}, names, {}),
-                agreement.draw_kappa(measured(count)),
+                judges.draw({"rules": table}, names, {}, "95 % CI"),
+                agreement.draw_kappa(measured(count), "95 % CI"),
                 agreement.draw_confusion(measured(count)),
             ):
                 FigureCanvasAgg(figure).draw()

@@ -26,7 +26,10 @@ _VARIANTS = (("^", "#CC79A7"), ("v", "#56B4E9"), ("P", "#000000"), ("X", "#D55E0
 
 
 def draw(
-    rows: Sequence[Row], names: Sequence[str], variants: Mapping[str, Mapping[str, Row]]
+    rows: Sequence[Row],
+    names: Sequence[str],
+    variants: Mapping[str, Mapping[str, Row]],
+    level: str,
 ) -> Figure:
     """Draw the gap of every model under every choice, with its interval.
 
@@ -35,6 +38,7 @@ def draw(
         names: of the models, as the figure writes them.
         variants: name of another run with a changed protocol to its rows of Table 1, by the
             model's name or, where a variant names its models otherwise, by ``kind``.
+        level: what the intervals are called, from ``style.interval_name``.
     """
     marks = len(_CHOICES) + 1 + len(variants)
     step = min(_STEP, 0.8 / marks)
@@ -67,7 +71,7 @@ def draw(
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     roomy(axes)
-    axes.set_xlabel("Δ, points (95 % CI)")
+    axes.set_xlabel(f"Δ, points ({level})")
     figure.legend(loc="outside upper left", ncols=1)
     return figure
 

@@ -19,24 +19,30 @@ from steerability.figures.style import (
 from steerability.records import JUDGE_FAILED, LABELS
 
 _HELD_OUT = {"all": "", "scenario": "\nscenarios held out", "model": "\nmodel held out"}
+COLUMNS = ("judge", "evaluation", "condition")
+NUMBERS = (
+    *("n", "kappa", "kappa_low", "kappa_high"),
+    *(f"count_{a}_as_{b}" for a in LABELS for b in (*LABELS, JUDGE_FAILED)),
+)
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 
 Rows = Sequence[dict[str, str]]
 
 
 def _value(row: dict[str, str], name: str) -> float | None:
-    return float(row[name]) if row.get(name) else None
+    return float(row[name]) if row[name] else None
 
 
 def _groups(rows: Rows) -> list[tuple[str, str]]:
     return list(dict.fromkeys((row["judge"], row["evaluation"]) for row in rows))
 
 
-def draw_kappa(rows: Rows) -> Figure:
+def draw_kappa(rows: Rows, level: str) -> Figure:
     """Draw Cohen's kappa of every judge, over all cells and by intervention.
 
     Args:
         rows: of ``agreement.csv``.
+        level: what the intervals are called, from ``style.interval_name``.
     """
     groups = _groups(rows)
     looks = {"all": ("P", INK)} | {
@@ -59,7 +65,7 @@ def draw_kappa(rows: Rows) -> Figure:
     axes.set_yticks(range(len(groups)), [f"{judge}{_HELD_OUT[how]}" for judge, how in groups])
     axes.set_ylim(len(groups) - 0.5, -0.5)
     axes.set_xlim(min(0.0, axes.get_xlim()[0]), 1)
-    axes.set_xlabel("Cohen's κ with the reference (95 % CI)")
+    axes.set_xlabel(f"Cohen's κ with the reference ({level})")
     figure.legend(loc="outside upper left", ncols=4)
     return figure
 

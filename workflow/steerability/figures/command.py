@@ -23,7 +23,7 @@ from steerability.figures import (
 )
 from steerability.figures import outcomes as outcome_shares
 from steerability.figures.captions import captions, of_agreement
-from steerability.figures.style import empty, save, style
+from steerability.figures.style import empty, interval_name, save, style
 from steerability.options import named_values
 from steerability.score.cells import judges_of, read_cells
 from steerability.tables import read_csv
@@ -71,25 +71,27 @@ def figures(
     labels = [names[str(row["model"])] for row in primary]
     known = {
         row["model"]: float(row["delta"])
-        for row in (read_csv(published, ["model", "delta"]) if published else [])
+        for row in (read_csv(published, ["model"], ["delta"]) if published else [])
         if row["delta"]
     }
     beside = any(row["model"] in known for row in primary)
+    variants = _variants(ablation or [])
+    level = interval_name(plan.confidence)
     texts = captions(grid, plan, notes.get(judge, ""), published=beside)
     with style():
         drawn: dict[str, Figure] = {
-            "convergence": convergence.draw(primary, labels),
-            "delta": delta.draw(primary, labels, known),
+            "convergence": convergence.draw(primary, labels, level),
+            "delta": delta.draw(primary, labels, known, level),
             "outcomes": outcome_shares.draw(outcomes(grid), names),
             "categories": categories.draw(categories_table(grid, plan.confidence), names),
             "flips": flips.draw(grid, names),
-            "ablations": ablations.draw(primary, labels, _variants(ablation or [])),
+            "ablations": ablations.draw(primary, labels, variants, level),
         }
         if judge in notes:
             for figure in drawn.values():
                 figure.supxlabel(f"judge {judge}: {notes[judge]}", fontsize=6.5)
-        drawn["judges"] = judges.draw(tables, names, notes)
-        drawn |= _judges_measured(agreement_table, calibration, texts)
+        drawn["judges"] = judges.draw(tables, names, notes, level)
+        drawn |= _judges_measured(agreement_table, calibration, texts, level)
         for name in TITLES.keys() - drawn.keys():
             for suffix in ("svg", "png"):
                 (output_dir / f"{name}.{suffix}").unlink(missing_ok=True)
@@ -99,18 +101,19 @@ def figures(
 
 
 def _judges_measured(
-    agreement_table: Path | None, calibration: Path | None, texts: dict[str, str]
+    agreement_table: Path | None, calibration: Path | None, texts: dict[str, str], level: str
 ) -> dict[str, Figure]:
     drawn: dict[str, Figure] = {}
     rows: Sequence[dict[str, str]] = []
     curves: Sequence[dict[str, str]] = []
     if agreement_table is not None:
-        rows = read_csv(agreement_table, ["judge", "evaluation", "condition", "kappa"])
+        rows = read_csv(agreement_table, agreement.COLUMNS, agreement.NUMBERS)
         lone = "no judge of this run stands beside a reference"
-        drawn["agreement"] = agreement.draw_kappa(rows) if rows else empty(lone)
+        drawn["agreement"] = agreement.draw_kappa(rows, level) if rows else empty(lone)
         drawn["confusion"] = agreement.draw_confusion(rows) if rows else empty(lone)
     if calibration is not None:
-        curves = read_csv(calibration, ["judge", "evaluation", "label", "n", "probability"])
+        numbers = ["n", "probability", "frequency"]
+        curves = read_csv(calibration, ["judge", "evaluation", "label"], numbers)
         none = "no judge beside the reference gives probabilities"
         drawn["calibration"] = agreement.draw_calibration(curves) if curves else empty(none)
     groups = {(row["judge"], row["evaluation"]) for row in curves}
@@ -125,7 +128,8 @@ def _variants(words: Sequence[str]) -> dict[str, dict[str, Row]]:
     """Table 1 of every run with a changed protocol: by model, and by size and stage if unique."""
     variants: dict[str, dict[str, Row]] = {}
     for name, path in named_values(words, "NAME=TABLE1.csv", where="--ablation").items():
-        rows = read_csv(Path(path), ["model", "size", "stage", "delta", "delta_low", "delta_high"])
+        numbers = ["delta", "delta_low", "delta_high"]
+        rows = read_csv(Path(path), ["model", "size", "stage"], numbers)
         table: list[Row] = [{k: v or None for k, v in row.items()} for row in rows]
         kinds = [ablations.kind(row) for row in table]
         variants[name] = {

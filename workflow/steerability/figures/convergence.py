@@ -21,12 +21,13 @@ from steerability.figures.style import (
 _OFFSETS = dict(zip(CONDITIONS, (-0.22, 0.0, 0.22), strict=True))
 
 
-def draw(rows: Sequence[Row], names: Sequence[str]) -> Figure:
+def draw(rows: Sequence[Row], names: Sequence[str], level: str) -> Figure:
     """Draw one line per model: its rates with Wilson intervals, and the gap in figures.
 
     Args:
         rows: of Table 1.
         names: of the models, as the figure writes them.
+        level: what the intervals are called, from ``style.interval_name``.
     """
     figure = Figure(figsize=(COLUMN, 0.95 + 0.44 * len(rows)))
     axes = figure.subplots()
@@ -51,7 +52,7 @@ def draw(rows: Sequence[Row], names: Sequence[str]) -> Figure:
     axes.set_xlim(-2, 102)
     axes.set_xlabel("convergence, % of valid outputs")
     place = axes.get_yaxis_transform()
-    axes.text(1.03, -0.55, "Δ (95 % CI)", transform=place, va="bottom", fontsize=7)
+    axes.text(1.03, -0.55, f"Δ ({level})", transform=place, va="bottom", fontsize=7)
     for at, row in enumerate(rows):
         axes.text(1.03, at, gap_lines(row), transform=place, va="center", fontsize=7)
     figure.legend(loc="outside upper left", ncols=len(shown))

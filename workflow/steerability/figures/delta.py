@@ -12,13 +12,16 @@ _PUBLISHED = "#D55E00"
 _SHIFT = 0.17
 
 
-def draw(rows: Sequence[Row], names: Sequence[str], published: Mapping[str, float]) -> Figure:
+def draw(
+    rows: Sequence[Row], names: Sequence[str], published: Mapping[str, float], level: str
+) -> Figure:
     """Draw one line per model: the gap with its bootstrap interval, the published gap as a diamond.
 
     Args:
         rows: of Table 1.
         names: of the models, as the figure writes them.
         published: published gap in points by model, for those that have one.
+        level: what the intervals are called, from ``style.interval_name``.
     """
     figure = Figure(figsize=(COLUMN, 0.95 + 0.36 * len(rows)))
     axes = figure.subplots()
@@ -42,7 +45,7 @@ def draw(rows: Sequence[Row], names: Sequence[str], published: Mapping[str, floa
     roomy(axes)
     axes.set_xlabel("Δ, points")
     place = axes.get_yaxis_transform()
-    axes.text(1.03, -0.55, "Δ (95 % CI)", transform=place, va="bottom", fontsize=7)
+    axes.text(1.03, -0.55, f"Δ ({level})", transform=place, va="bottom", fontsize=7)
     mark(axes, "o", _OURS, "this run")
     if any(beside):
         mark(axes, "D", _PUBLISHED, "published", "white")

@@ -13,7 +13,10 @@ _MARKERS = ("o", "s", "D", "^", "v", "P")
 
 
 def draw(
-    tables: Mapping[str, Sequence[Row]], names: dict[str, str], notes: Mapping[str, str]
+    tables: Mapping[str, Sequence[Row]],
+    names: dict[str, str],
+    notes: Mapping[str, str],
+    level: str,
 ) -> Figure:
     """Draw the gap with its bootstrap interval, one mark per judge.
 
@@ -21,6 +24,7 @@ def draw(
         tables: Table 1's rows by judge.
         names: model's name to the name the figure writes.
         notes: a judge's note goes into the legend and its marks are hollow.
+        level: what the intervals are called, from ``style.interval_name``.
     """
     models = list(dict.fromkeys(str(row["model"]) for rows in tables.values() for row in rows))
     step = min(0.22, 0.7 / len(tables))
@@ -47,6 +51,6 @@ def draw(
     axes.set_yticks(range(len(models)), [names[model] for model in models])
     axes.set_ylim(len(models) - 0.5, -0.5)
     roomy(axes)
-    axes.set_xlabel("Δ, points (95 % CI)")
+    axes.set_xlabel(f"Δ, points ({level})")
     figure.legend(loc="outside upper left", ncols=1 if notes else min(3, len(tables)))
     return figure

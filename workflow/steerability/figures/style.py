@@ -199,6 +199,11 @@ def number(row: Row, name: str) -> float | None:
     return None if value is None else float(value)
 
 
+def interval_name(confidence: float) -> str:
+    """Return what a figure calls an interval of this coverage."""
+    return f"{100 * confidence:g} % CI"
+
+
 def signed(value: float) -> str:
     """Return points as the tables print them, with a true minus sign."""
     text = f"{value:.2f}"
