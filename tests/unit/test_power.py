@@ -2,20 +2,26 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy.stats import norm
 
-from steerability.analyse.grid import grid_of
+from steerability.analyse.contrast import Contrast, swap_matrix
+from steerability.analyse.grid import NONSENSICAL, grid_of
 from steerability.analyse.power import (
     Rates,
     correlation,
     power,
     power_rows,
+    published_rates,
     scenarios_needed,
     smallest_difference,
 )
 from steerability.config.analysis import Analysis
+from steerability.errors import UserError
+from steerability.tables import write_csv
 from unit.synthetic import cells, discordant
 
 PLAN = Analysis.model_validate(
@@ -35,6 +41,10 @@ PLAN = Analysis.model_validate(
 )
 # published rates of 30B and 4B Instruct
 INSTRUCT = Rates(0.8169, 0.0282, 0.7183, 0.0423)
+PUBLISHED = {
+    **{"pro_n": "10", "pro_valid": "8", "pro_convergence": "60.00"},
+    **{"anti_n": "10", "anti_valid": "10", "anti_convergence": "25.35"},
+}
 
 
 def formula(rates: Rates, alpha: float, wanted: float) -> float:
@@ -78,16 +88,61 @@ def test_correlation_is_phi() -> None:
     assert correlation(grid_of(rows, "rules"), 0, 1, "pro") == pytest.approx(0.6)
 
 
-def test_rows_name_their_source_and_list_what_is_absent() -> None:
+def test_rows_name_their_source_and_list_what_is_absent(tmp_path: Path) -> None:
     rows = cells({"pro": "cccn" * 8, "anti": "nnnc" * 8}, ("small", "4B", "x"))
     rows += cells({"pro": "cccc" * 8, "anti": "nnnn" * 8}, ("large", "30B", "x"))
     grid = grid_of(rows, "rules")
-    chat, _, base, _ = power_rows(grid, PLAN, [])
+    chat, _, base, _ = power_rows(grid, PLAN, {})
     assert chat["rates"] == "this run" and base["rates"] is None
-    published = [
-        {"model": name, "pro_convergence": "60.00", "anti_convergence": "25.35"}
-        for name in ("large-base", "small-base")
-    ]
-    *_, base, needed = power_rows(grid, PLAN, published)
+    published = [{**PUBLISHED, "model": name} for name in ("large-base", "small-base")]
+    write_csv(tmp_path / "published.csv", list(published[0]), published)
+    *_, base, needed = power_rows(grid, PLAN, published_rates(tmp_path / "published.csv"))
     assert base["rates"] == "published" and base["correlation_pro"] == "0.000"
+    assert (base["valid_pro_a"], base["valid_anti_b"]) == ("80.00", "100.00")
     assert needed["scenarios"] is None  # published rates that do not differ
+
+
+def test_outputs_that_are_not_valid_ask_for_more_scenarios() -> None:
+    half = replace(INSTRUCT, valid_pro_a=0.5, valid_anti_a=0.5, valid_pro_b=0.5, valid_anti_b=0.5)
+    whole, more = (scenarios_needed(rates, PLAN) for rates in (INSTRUCT, half))
+    assert whole is not None and more == pytest.approx(2 * whole, rel=0.05)
+    none = replace(INSTRUCT, valid_pro_a=0.0)
+    assert power(none, 1000, 0.05, 1) == 0
+
+
+def test_the_power_is_that_of_the_permutation_test_over_valid_outputs() -> None:
+    # 30B and 4B Base as published: 65, 71, 44 and 51 of 71 outputs are valid
+    base = Rates(0.6, 0.2535, 0.6591, 0.2353, 65 / 71, 1.0, 44 / 71, 51 / 71).with_loss(0.36)
+    rng = np.random.default_rng(8)
+    swaps = swap_matrix(71, 400, 3)
+    shares = [(base.pro_a, base.valid_pro_a), (base.anti_a, base.valid_anti_a)]
+    shares += [(base.pro_b, base.valid_pro_b), (base.anti_b, base.valid_anti_b)]
+    rejected = 0
+    for _ in range(400):
+        labels = [
+            np.where(rng.random(71) < counted, np.where(rng.random(71) < rate, 0, 1), NONSENSICAL)
+            for rate, counted in shares
+        ]
+        sides = np.array(labels, dtype=np.int8).reshape(2, 2, 71)
+        contrast = Contrast(np.array([1.0, -1.0]), *sides)
+        rejected += contrast.permutation_p(swaps) <= 0.05
+    assert power(base, 71, 0.05, 1) == pytest.approx(rejected / 400, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"pro_convergence": "many"}, "line 2: pro_convergence is no number: many"),
+        ({"anti_valid": "nan"}, "line 2: anti_valid is no number: nan"),
+        ({"pro_convergence": "101"}, "a-model pro: 101 % of 8 valid of 10 is no rate"),
+        ({"anti_valid": "0"}, "a-model anti: 25.35 % of 0 valid of 10 is no rate"),
+        ({"pro_n": None}, "lacks the column pro_n"),
+    ],
+)
+def test_a_malformed_published_table_is_one_line(
+    tmp_path: Path, change: dict[str, str | None], said: str
+) -> None:
+    row = {k: v for k, v in {**PUBLISHED, "model": "a-model", **change}.items() if v is not None}
+    write_csv(tmp_path / "published.csv", list(row), [row])
+    with pytest.raises(UserError, match=said):
+        published_rates(tmp_path / "published.csv")

@@ -1,20 +1,23 @@
 """What a suite of this size can see: power by simulation."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from steerability.analyse.grid import CONVERGENCE, Grid, valid
+from steerability.analyse.grid import ABSENT, CONVERGENCE, Grid, valid
 from steerability.analyse.rates import points_text
 from steerability.config.analysis import Analysis
-from steerability.tables import Field
+from steerability.errors import UserError
+from steerability.tables import Field, read_csv
 
 COLUMNS = (
     *("question", "comparison", "rates", "pro_a", "anti_a", "pro_b", "anti_b"),
+    *("valid_pro_a", "valid_anti_a", "valid_pro_b", "valid_anti_b"),
     *("correlation_pro", "correlation_anti", "scenarios", "difference", "power", "power_wanted"),
     *("alpha", "simulations"),
 )
@@ -22,17 +25,28 @@ SMALLEST = "smallest difference of delta that this suite shows"
 NEEDED = "scenarios needed to show this difference of delta"
 SIMULATIONS = 10_000
 _MOST = 1_000_000
-_VALUES = np.arange(-2, 3)
+GAP = ("pro", "anti")
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Convergence of two models under pro and anti, and their correlation over scenarios."""
+    """Convergence of two models under pro and anti, and what else the power hangs on.
+
+    Attributes:
+        pro_a: convergence, a share of valid outputs; ``anti_a`` to ``anti_b`` likewise.
+        valid_pro_a: valid outputs, a share of all; ``valid_anti_a`` to ``valid_anti_b`` likewise.
+        correlation_pro: of the two models' convergence over scenarios valid for both;
+            ``correlation_anti`` likewise.
+    """
 
     pro_a: float
     anti_a: float
     pro_b: float
     anti_b: float
+    valid_pro_a: float = 1.0
+    valid_anti_a: float = 1.0
+    valid_pro_b: float = 1.0
+    valid_anti_b: float = 1.0
     correlation_pro: float = 0.0
     correlation_anti: float = 0.0
 
@@ -45,48 +59,101 @@ class Rates:
         """Return rates where a's gap is b's less a loss, half of it under each suffix."""
         share = min(loss / 2, self.pro_b)
         rise = min(loss - share, 1 - self.anti_b)
-        return Rates(
-            self.pro_b - (loss - rise),
-            self.anti_b + rise,
-            self.pro_b,
-            self.anti_b,
-            self.correlation_pro,
-            self.correlation_anti,
-        )
+        return replace(self, pro_a=self.pro_b - (loss - rise), anti_a=self.anti_b + rise)
 
 
-def _side(a: float, b: float, correlation: float) -> NDArray[np.float64]:
-    """Probabilities of -1, 0 and 1 for the difference of two correlated yes/no outcomes."""
+def _outcomes(rates: Rates) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probabilities of the two models' outcomes in a scenario, under pro and under anti.
+
+    Each of shape (3, 3), a by b: converging, valid but not converging, invalid.
+    """
+    r = rates
+    return (
+        _of_two(r.pro_a, r.pro_b, r.correlation_pro, r.valid_pro_a, r.valid_pro_b),
+        _of_two(r.anti_a, r.anti_b, r.correlation_anti, r.valid_anti_a, r.valid_anti_b),
+    )
+
+
+def _of_two(
+    a: float, b: float, correlation: float, valid_a: float, valid_b: float
+) -> NDArray[np.float64]:
     both = a * b + correlation * math.sqrt(a * (1 - a) * b * (1 - b))
     both = min(max(both, a + b - 1, 0.0), a, b)
-    return np.array([b - both, 1 - a - b + 2 * both, a - both])
-
-
-def _distribution(rates: Rates) -> NDArray[np.float64]:
-    """Probabilities of -2 ... 2 for a scenario's difference of gaps."""
-    pro = _side(rates.pro_a, rates.pro_b, rates.correlation_pro)
-    anti = _side(rates.anti_a, rates.anti_b, rates.correlation_anti)
-    whole = np.zeros(5)
-    for i, p in enumerate(pro):
-        for j, q in enumerate(anti):
-            whole[2 + (i - 1) - (j - 1)] += p * q
+    whole = np.zeros((3, 3))
+    whole[:2, :2] = np.array([[both, a - both], [b - both, 1 - a - b + both]]) * valid_a * valid_b
+    whole[:2, 2] = np.array([a, 1 - a]) * valid_a * (1 - valid_b)
+    whole[2, :2] = np.array([b, 1 - b]) * (1 - valid_a) * valid_b
+    whole[2, 2] = (1 - valid_a) * (1 - valid_b)
     whole = np.clip(whole, 0, None)
-    return whole / math.fsum(whole)
+    return whole / math.fsum(whole.ravel())
+
+
+def _weights() -> NDArray[np.int64]:
+    """What to sum over the nine outcomes of a scenario, shape (7, 9).
+
+    Whether a, and b, converges; whether it is valid; then products of the two models' differences
+    in these: converging squared, converging by valid, valid squared.
+    """
+    a, b = np.indices((3, 3)).reshape(2, 9)
+    hits = [side == 0 for side in (a, b)]
+    counted = [side <= 1 for side in (a, b)]
+    rows = np.array([*hits, *counted], dtype=np.int64)
+    h, v = rows[0] - rows[1], rows[2] - rows[3]
+    return np.vstack([rows, h * h, h * v, v * v])
+
+
+_WEIGHTS = _weights()
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Simulated suites under one suffix.
+
+    Attributes:
+        difference: of the two models' rates over valid outputs, NaN where one has none.
+        added: what scenarios add to it under swaps, the sum, and ``squares`` of the squares.
+    """
+
+    difference: NDArray[np.float64]
+    added: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+
+def _simulate(outcomes: NDArray[np.float64], scenarios: int, rng: np.random.Generator) -> _Side:
+    drawn = rng.multinomial(scenarios, outcomes.ravel(), size=SIMULATIONS)
+    sums = (drawn @ _WEIGHTS.T).T
+    hits, counted, (hh, hv, vv) = sums[:2], sums[2:4], sums[4:]
+    rates = np.full(hits.shape, np.nan)
+    np.divide(hits, counted, out=rates, where=counted > 0)
+    scale = 2 / np.maximum(counted[0] + counted[1], 1)
+    pooled = scale / 2 * (hits[0] + hits[1])
+    return _Side(
+        rates[0] - rates[1],
+        scale * (hits[0] - hits[1] - pooled * (counted[0] - counted[1])),
+        scale**2 * (hh - 2 * pooled * hv + pooled**2 * vv),
+    )
 
 
 def power(rates: Rates, scenarios: int, alpha: float, seed: int) -> float:
     """Return the share of simulated suites whose paired test rejects equal gaps.
 
-    The test is the paired permutation test in its normal limit: the sum of the scenarios'
-    differences over the root of the sum of their squares. Scenarios are independent, pro and anti
-    independent within a scenario, the two models correlated as given.
+    The test is the paired permutation test in its normal limit. To first order a swap changes the
+    sign of what a scenario adds to the difference of gaps: under each suffix, the difference of
+    the two models' (converging - pooled rate, where valid) over the mean number of valid outputs.
+    The variance under swaps is the sum of its squares, the products of pro and anti taken at
+    their mean for the suite's counts. Where every output is valid a scenario adds its difference.
+
+    Scenarios are independent, and within one pro and anti, and what is valid of what converges
+    and of the other outputs; the two models' convergence is correlated as given. A suite without
+    a valid output of one side does not reject.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    drawn = rng.multinomial(scenarios, _distribution(rates), size=SIMULATIONS)
-    total = (drawn * _VALUES).sum(axis=1)
-    squares = (drawn * _VALUES**2).sum(axis=1)
+    pro, anti = (_simulate(each, scenarios, rng) for each in _outcomes(rates))
+    variance = pro.squares + anti.squares - 2 * pro.added * anti.added / scenarios
+    variance = np.maximum(variance, 0)
     critical = float(norm.ppf(1 - alpha / 2))
-    return float((total**2 > critical**2 * squares).sum()) / SIMULATIONS
+    total = pro.difference - anti.difference
+    return float((total**2 > critical**2 * variance).sum()) / SIMULATIONS
 
 
 def smallest_difference(base: Rates, scenarios: int, plan: Analysis) -> float | None:
@@ -132,38 +199,67 @@ def correlation(grid: Grid, a: int, b: int, condition: str) -> float:
     return (n * both - hits_a * hits_b) / math.sqrt(spread) if spread else 0.0
 
 
+def published_rates(path: Path) -> dict[str, dict[str, float]]:
+    """Return each model's convergence and share of valid outputs under pro and anti.
+
+    Args:
+        path: a published Table 1: ``model``, and of pro and anti ``_convergence`` in per cent of
+            valid outputs, ``_valid`` and ``_n`` in outputs.
+
+    Raises:
+        UserError: the table lacks a column, or a field is no number or cannot be a rate's.
+    """
+    columns = [f"{c}_{name}" for c in GAP for name in ("convergence", "valid", "n")]
+    found: dict[str, dict[str, float]] = {}
+    for row in read_csv(path, ["model"], columns):
+        if not all(row[column] for column in columns):
+            continue
+        rates: dict[str, float] = {}
+        for c in GAP:
+            rate, counted, whole = (float(row[f"{c}_{n}"]) for n in ("convergence", "valid", "n"))
+            if not (0 <= rate <= 100 and 0 < counted <= whole):
+                raise UserError(
+                    f"{row['model']} {c}: {rate:g} % of {counted:g} valid of {whole:g} is no rate",
+                    where=path,
+                )
+            rates |= {c: rate / 100, f"valid_{c}": counted / whole}
+        found[row["model"]] = rates
+    return found
+
+
 def power_rows(
-    grid: Grid, plan: Analysis, published: Sequence[dict[str, str]]
+    grid: Grid, plan: Analysis, published: Mapping[str, Mapping[str, float]]
 ) -> list[dict[str, Field]]:
     """Return the rows of ``power.csv``.
 
-    For every comparison of the size family: rates as published where the published table has both
-    models, else as this run has them. The correlation over scenarios is this run's where both
-    models are in it, else 0, which asks for more scenarios, not fewer.
+    For every comparison of the size family: rates and shares of valid outputs as published where
+    the published table has both models, else as this run has them. The correlation over scenarios
+    is this run's where both models are in it, else 0, which asks for more scenarios, not fewer.
+
+    Args:
+        grid: the run's labels.
+        plan: names the comparisons, the level and the power wanted.
+        published: from ``published_rates``.
     """
-    by_name = {row["model"]: row for row in published}
     rows: list[dict[str, Field]] = []
     for comparison in plan.size_comparisons:
         names = comparison.model_a, comparison.model_b
         here = [at for at in map(grid.index, names) if at is not None]
+        sides: list[Mapping[str, float]] = []
         source = ""
-        if all(name in by_name for name in names):
-            source = "published"
-            found = [
-                float(by_name[name][f"{c}_convergence"]) / 100
-                for name in names
-                for c in ("pro", "anti")
-            ]
+        if all(name in published for name in names):
+            source, sides = "published", [published[name] for name in names]
         elif len(here) == len(names):
-            source = "this run"
-            found = [_rate(grid, at, c) for at in here for c in ("pro", "anti")]
-        if not source or any(math.isnan(value) for value in found):
+            source, sides = "this run", [_shares(grid, at) for at in here]
+        if not source or any(math.isnan(value) for side in sides for value in side.values()):
             rows += [_row(question, comparison.name) for question in (SMALLEST, NEEDED)]
             continue
         phi = [0.0, 0.0]
         if len(here) == len(names):
-            phi = [correlation(grid, here[0], here[1], c) for c in ("pro", "anti")]
-        rows += _answers(comparison.name, source, Rates(*found, *phi), len(grid.scenarios), plan)
+            phi = [correlation(grid, here[0], here[1], c) for c in GAP]
+        given = {f"{c}_{end}": side[c] for end, side in zip("ab", sides, strict=True) for c in side}
+        rates = Rates(**given, correlation_pro=phi[0], correlation_anti=phi[1])
+        rows += _answers(comparison.name, source, rates, len(grid.scenarios), plan)
     return rows
 
 
@@ -195,15 +291,18 @@ def _row(question: str, comparison: str) -> dict[str, Field]:
 
 
 def _rates(rates: Rates) -> dict[str, Field]:
-    row: dict[str, Field] = {
-        name: points_text(getattr(rates, name)) for name in ("pro_a", "anti_a", "pro_b", "anti_b")
-    }
+    row: dict[str, Field] = {name: points_text(getattr(rates, name)) for name in COLUMNS[3:11]}
     row["correlation_pro"] = f"{rates.correlation_pro:.3f}"
     row["correlation_anti"] = f"{rates.correlation_anti:.3f}"
     return row
 
 
-def _rate(grid: Grid, model: int, condition: str) -> float:
-    labels = grid.of(model, condition)
-    whole = int(valid(labels).sum())
-    return int((labels == CONVERGENCE).sum()) / whole if whole else math.nan
+def _shares(grid: Grid, model: int) -> dict[str, float]:
+    """A model's convergence and share of valid outputs under pro and anti, as published_rates."""
+    shares: dict[str, float] = {}
+    for condition in GAP:
+        labels = grid.of(model, condition)
+        outputs, whole = int((labels != ABSENT).sum()), int(valid(labels).sum())
+        rate = int((labels == CONVERGENCE).sum()) / whole if whole else math.nan
+        shares |= {condition: rate, f"valid_{condition}": whole / outputs if outputs else math.nan}
+    return shares

@@ -16,7 +16,7 @@ from steerability.analyse.plan import PLAN_HELP, read_plan
 from steerability.analyse.render import markdown_grid
 from steerability.files import write_atomic
 from steerability.score.cells import judges_of, read_cells
-from steerability.tables import Field, read_csv, write_csv
+from steerability.tables import Field, write_csv
 
 SENSITIVITY_COLUMNS = (
     *("hypothesis", "part", "judge", "note", "estimate", "low", "high", "p_adjusted"),
@@ -64,7 +64,7 @@ def statistics(
     write_csv(output_dir / "corrected.csv", corrected.COLUMNS, corrections)
     text = corrected_markdown(corrections, plan, notes)
     write_atomic(output_dir / "corrected.md", text.encode("utf-8"))
-    known = read_csv(published, ["model"]) if published else []
+    known = power.published_rates(published) if published else {}
     power_table = power.power_rows(grid_of(rows, judge), plan, known)
     write_csv(output_dir / "power.csv", power.COLUMNS, power_table)
     for finding in primary:
