@@ -16,6 +16,7 @@ from steerability.analyse.corrected import (
     correct,
     prediction_powered,
     rogan_gladen,
+    vary_errors,
     vary_unanimous,
 )
 from steerability.analyse.grid import grid_of
@@ -108,7 +109,46 @@ def test_a_judge_that_never_says_yes_is_not_certain_of_it() -> None:
         beta.ppf(0.975, 0.5, 71.5) / 0.8, rel=0.1
     )
     some = tally(71, 1, 100, 40, 50, 40)
-    assert vary_unanimous(some, np.random.default_rng(1)) is some
+    assert vary_unanimous(some, np.random.default_rng(1)) == some
+
+
+def test_a_judge_that_never_erred_is_not_certain_to_be_right() -> None:
+    # sensitivity 40/40, specificity 50/50 on the calibration cells; 30 of 100 judged yes
+    once = tally(100, 30, 90, 40, 40, 40)
+    same = Tally(*(np.repeat(value, 2001) for value in vars(once).values()))
+    varied = vary_errors(same, np.random.default_rng(1))
+    assert (varied.sensitivity[0], varied.specificity[0]) == (1, 1)
+    for rate, n in ((varied.sensitivity, 40), (varied.specificity, 50)):
+        assert np.quantile(rate[1:], 0.025) == pytest.approx(
+            beta.ppf(0.025, n + 0.5, 0.5), rel=0.01
+        )
+    for estimate in (rogan_gladen, prediction_powered):
+        assert estimate(varied)[0] == pytest.approx(0.3)
+        assert np.ptp(estimate(varied)[1:]) > 0.02
+    # only the rate at its bound varies; what the reference never says is left alone
+    missed = vary_errors(
+        Tally(*(np.repeat(value, 3) for value in vars(tally(100, 30, 90, 32, 40, 32)).values())),
+        np.random.default_rng(1),
+    )
+    assert (missed.sensitivity == 0.8).all() and (missed.specificity[1:] < 1).all()
+    one_sided = vary_errors(tally(100, 30, 80, 60, 80, 60), np.random.default_rng(1))
+    assert vars(one_sided) == vars(tally(100, 30, 80, 60, 80, 60))
+
+
+def test_resamples_without_an_estimate_are_counted() -> None:
+    """A judge barely better than chance: some resamples tell nothing apart."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for model in MODELS:
+        hits = rng.random(60) < 0.5
+        said = np.where(hits, rng.random(60) < 0.55, rng.random(60) < 0.45)
+        for judge, yes in (("truth", hits), ("noisy", said)):
+            letters = "".join(np.where(yes, "c", "n"))
+            rows += cells(dict.fromkeys(("pro", "none", "anti"), letters), model, judge, 3)
+    table = corrected_rows(rows)
+    weak = [float(str(r["undefined"])) for r in table if r["method"] == "rogan_gladen"]
+    sound = [r["undefined"] for r in table if r["method"] == "prediction_powered"]
+    assert max(weak) > 5 and set(sound) == {"0.00"}
 
 
 def test_a_models_own_reference_labels_do_not_enter_its_estimate() -> None:

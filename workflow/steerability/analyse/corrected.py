@@ -21,7 +21,8 @@ from steerability.tables import Field
 _BOUNDS = ("sensitivity", "specificity")
 COLUMNS = (
     *("model", "size", "stage", "judge", "reference", "method", "quantity", "n"),
-    *("calibration", "calibration_n", "as_judged", "corrected", "low", "high", "reference_value"),
+    *("calibration", "calibration_n", "as_judged", "corrected", "low", "high", "undefined"),
+    "reference_value",
     *(f"{name}{end}" for name in _BOUNDS for end in ("", "_low", "_high")),
 )
 OTHER_MODELS, LABELLED = "the other models", "all labelled cells"
@@ -107,11 +108,30 @@ def vary_unanimous(counted: Tally, rng: np.random.Generator) -> Tally:
     from the Jeffreys posterior Beta(yes + 1/2, n - yes + 1/2); the observed sample stays.
     Source: Brown, Cai and DasGupta (2001), Statistical Science 16, 101-133.
     """
-    n, yes = counted.n[0], counted.yes[0]
-    if 0 < yes < n:
-        return counted
-    shares = rng.beta(yes + 0.5, n - yes + 0.5, size=len(counted.n) - 1)
-    return replace(counted, yes=np.concatenate([counted.yes[:1], shares * counted.n[1:]]))
+    return replace(counted, yes=_vary(counted.yes, counted.n, rng))
+
+
+def vary_errors(counted: Tally, rng: np.random.Generator) -> Tally:
+    """Let sensitivity and specificity vary between resamples where the sample has 0 or 100 %.
+
+    Resampling cannot show that a judge who missed none of 40 might have missed two. The resamples'
+    rate is then drawn from the Jeffreys posterior, as in ``vary_unanimous``, the calibration cells
+    with the reference's answer taken as independent; the observed sample stays.
+    """
+    no = counted.cells - counted.reference
+    false_alarms = counted.judge - counted.both
+    both = _vary(counted.both, counted.reference, rng)
+    false_alarms = _vary(false_alarms, no, rng)
+    return replace(counted, judge=both + false_alarms, both=both)
+
+
+def _vary(part: Draws, whole: Draws, rng: np.random.Generator) -> Draws:
+    """Draw the resamples' part of a whole anew where the sample, the first, has none or all."""
+    k, n = part[0], whole[0]
+    if 0 < k < n or not n:
+        return part
+    shares = rng.beta(k + 0.5, n - k + 0.5, size=len(part) - 1)
+    return np.concatenate([part[:1], shares * whole[1:]])
 
 
 METHODS = {"rogan_gladen": rogan_gladen, "prediction_powered": prediction_powered}
@@ -186,7 +206,9 @@ def correct(judged: Grid, calibration: Calibration, plan: Analysis) -> list[dict
     and anti. The judge's errors are drawn anew in every resample, of scenarios within categories
     and of calibration models, so that their uncertainty and their variation between models are in
     the interval (Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics 1, 386-411);
-    a share that every resample would repeat is varied by ``vary_unanimous``.
+    a share or an error rate that every resample would repeat is varied by ``vary_unanimous`` and
+    ``vary_errors``. A resample where the estimate is not defined has no part in the interval;
+    ``undefined`` is the share of these.
     """
     weights = _weights(judged, plan, 0)
     same = calibration.judged.scenarios == judged.scenarios
@@ -274,6 +296,7 @@ def _of_model(
                 "corrected": points_text(rates[0]),
                 "low": points_text(low) if known else None,
                 "high": points_text(high) if known else None,
+                "undefined": points_text(float(np.isnan(rates[1:]).mean())),
                 "reference_value": points_text(estimate.truth),
                 **_power(estimate.counted, plan.confidence),
             }
@@ -295,9 +318,11 @@ def _estimate(
     draws = (*weights, _model_weights(len(pairs), plan))
     hits, kept = (tally(labels, pairs, draws, event) for event in (converged, valid))
     seed = [plan.seed, at, CONDITIONS.index(condition)]
-    varied = vary_unanimous(hits, np.random.Generator(np.random.PCG64(seed)))
+    rng = np.random.Generator(np.random.PCG64(seed))
+    varied = vary_errors(vary_unanimous(hits, rng), rng)
+    varied_kept = vary_errors(kept, rng)
     better = {
-        method: np.clip(divide(estimate(varied), estimate(kept)), 0, 1)
+        method: np.clip(divide(estimate(varied), estimate(varied_kept)), 0, 1)
         for method, estimate in METHODS.items()
     }
     truth = math.nan
