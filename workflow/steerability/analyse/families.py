@@ -124,9 +124,13 @@ def paired_test(blank: Test, a: NDArray[np.int8], b: NDArray[np.int8], confidenc
 
 
 def _within(grid: Grid, family: Within, plan: Analysis) -> Iterator[Test]:
-    for at, model in enumerate(grid.models):
+    for model in dict.fromkeys((*(family.models or ()), *(model.name for model in grid.models))):
+        at = grid.index(model)
         for a, b in family.pairs:
-            blank = Test(family.name, f"{a} - {b}", model.name, model.name, a, b)
+            blank = Test(family.name, f"{a} - {b}", model, model, a, b)
+            if at is None:
+                yield blank
+                continue
             yield paired_test(blank, grid.of(at, a), grid.of(at, b), plan.confidence)
 
 
@@ -174,6 +178,9 @@ def _gap(
     contrast = gap_difference(grid, [(places[0], places[1])], *GAP)
     if where is not None:
         contrast = restrict(contrast, where)
+    estimate = contrast.estimate()
+    if math.isnan(estimate):
+        return blank
     low, high = contrast.interval(resampling.weights, plan.confidence)
     more, less = _direction(contrast)
     return replace(
@@ -181,7 +188,7 @@ def _gap(
         n=contrast.n,
         only_a=more,
         only_b=less,
-        estimate=contrast.estimate(),
+        estimate=estimate,
         low=low,
         high=high,
         p=contrast.permutation_p(resampling.swaps),

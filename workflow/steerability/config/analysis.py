@@ -22,10 +22,15 @@ class Comparison(Section):
 
 
 class Within(Section):
-    """Interventions against each other within every model of the run."""
+    """Interventions against each other within each model."""
 
     kind: Literal["within"] = "within"
     name: Name = Field(description="the family's name in tests.csv")
+    models: Names | None = Field(
+        default=None,
+        description="the models of the family: each counts in it, in the run or not; a further "
+        "model of the run joins them. None: the run's models",
+    )
     pairs: Annotated[tuple[tuple[Name, Name], ...], BeforeValidator(to_tuple)] = Field(
         default=(("pro", "anti"), ("pro", "none"), ("none", "anti")),
         description="pairs of interventions; differences are the first minus the second",
@@ -58,6 +63,7 @@ class Analysis(Section):
 
     Holm's correction is over each family as it is declared here: a test whose models or
     interventions are not in the run is listed as not present and still counts in the family.
+    A family within models that names none is of the run's models, whichever these are.
     """
 
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="coverage of intervals")

@@ -1,5 +1,6 @@
 """The JSON schema and the reference page of the config, made from the model."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def _default_text(name: str, field: dict[str, Any], required: list[str]) -> str:
     default = field.get("default")
     if default in ({}, []) or isinstance(default, dict):
         return ""
-    text = yaml.safe_dump(default, default_flow_style=True).removesuffix("...\n")
+    text = yaml.safe_dump(default, default_flow_style=True, width=math.inf).removesuffix("...\n")
     return f"`{text.strip()}`"
 
 
