@@ -209,7 +209,8 @@ def test_every_number_of_the_tests_is_recomputed(folder: Path) -> None:
             ]
             p = (1 + (np.abs(swapped) >= abs(estimate / 100) - 1e-12).sum()) / 1001
             balance = (signs @ hit)[valid.all(axis=0)]
-            n, a, b = int(where.sum()), int((balance > 0).sum()), int((balance < 0).sum())
+            n = int(valid.any(axis=0).sum())
+            a, b = int((balance > 0).sum()), int((balance < 0).sum())
         assert [t.n, t.only_a, t.only_b] == [n, a, b]
         assert [t.estimate, t.low, t.high] == pytest.approx([estimate, low, high], abs=0.0051)
         assert t.p == pytest.approx(p, rel=1e-3)

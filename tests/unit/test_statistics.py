@@ -13,6 +13,7 @@ from steerability import cli
 from steerability.analyse.families import COLUMNS, Resampling, holm, run_tests
 from steerability.analyse.grid import grid_of
 from steerability.analyse.hypotheses import Finding, judge_hypotheses
+from steerability.analyse.table1 import table1
 from steerability.config.analysis import Analysis
 from steerability.score.cells import CellRow, write_cells
 from unit.synthetic import cells, discordant
@@ -115,6 +116,76 @@ def test_absent_models_are_listed_and_count_in_the_family() -> None:
     assert "Only 1 of 2 declared comparisons are in the run." in found["A", "all"].words
 
 
+def test_a_within_family_counts_the_models_it_declares() -> None:
+    grid = grid_of(random_rows(1), "rules")
+    declared = {"kind": "within", "name": "suffix", "models": ["large", "gone", "lost"]}
+    plan = Analysis.model_validate({**PLAN, "families": [declared, PLAN["families"][1]]})  # type: ignore[index]
+    tests = [t for t in run_tests(grid, plan, Resampling.of(grid, plan)) if t.family == "suffix"]
+    # a model of the run that was not declared joins, so that no test is left unsaid
+    names = ["large", "gone", "lost", "small"]
+    assert [t.model_a for t in tests] == [name for name in names for _ in range(3)]
+    assert [t.present for t in tests] == [True] * 3 + [False] * 6 + [True] * 3
+    assert all(t.row()["n"] is None for t in tests[3:9])
+    least = min(t.p for t in tests if t.present)
+    assert min(t.p_adjusted for t in tests if t.present) == pytest.approx(12 * least)
+
+
+def test_a_hypothesis_of_two_shifts_is_not_judged_by_one() -> None:
+    moved = {"none": "c" * 20 + "n" * 20, "anti": "n" * 40}
+    for other in ("pro", "anti"):
+        letters = {"none": moved["none"] if other == "pro" else "n" * 40}
+        letters |= {"anti": moved["anti"]} if other == "pro" else {"pro": "c" * 40}
+        found = findings(cells(letters, LARGE))
+        measured, absent = ("authorised", "unauthorised")[:: 1 if other == "pro" else -1]
+        assert found["C", measured].verdict == "supported"
+        assert found["C", absent].verdict == found["C", "all"].verdict == "not present"
+        assert found["C", "all"].row()["p"] is None
+        assert found["C", "all"].words == (
+            "The run does not hold the outputs that this contrast compares; "
+            f"without a valid output: large ({other})."
+        )
+    # one model of two in full: both shifts are of that one
+    partial = cells({"none": "n" * 40, "anti": "c" * 40}, ("large-base", "30B", "Base"))
+    whole = cells({"pro": "c" * 40, **moved}, LARGE)
+    found = findings(whole + partial)
+    assert (found["C", "all"].models, found["C", "all"].estimate) == (("large",), 0.5)
+    assert (found["C", "authorised"].present, found["C", "authorised"].estimate) == (2, -0.25)
+    assert (
+        "1 of 2 declared comparisons are in the run; without a valid output: large-base (pro)."
+        in found["C", "all"].words
+    )
+
+
+def test_a_pair_without_a_condition_is_left_out_and_named() -> None:
+    rows = random_rows(2)
+    alone = findings(rows)
+    other = {"pro": "x" * 40, "none": "n" * 40, "anti": "c" * 40}
+    rows += cells(other, ("large-base", "30B", "Base"), categories=4)
+    other["pro"] = "c" * 40
+    rows += cells(other, ("small-base", "4B", "Base"), categories=4)
+    found = findings(rows)
+    for part in ("all", "chat"):
+        assert found["A", part].estimate == alone["A", part].estimate
+        assert found["A", part].models == ("large", "small")
+    assert found["A", "base"].verdict == "not present"
+    assert found["A", "base"].words.endswith("without a valid output: large-base (pro).")
+    assert found["A", "all"].words.endswith("in the run; without a valid output: large-base (pro).")
+    assert (found["B", "all"].present, found["B", "all"].models[2:]) == (
+        2,
+        ("large-base", "small-base"),
+    )
+
+
+def test_n_counts_the_scenarios_that_enter() -> None:
+    large, small = {"pro": "ccnxx", "anti": "nnxxx"}, {"pro": "cnnxx", "anti": "cxnxx"}
+    grid = grid_of(cells(large, LARGE) + cells(small, SMALL), "rules")
+    tests = {t.contrast: t for t in run_tests(grid, QUICK, Resampling.of(grid, QUICK))}
+    assert tests["chat: pro"].n == 3 and tests["chat: anti"].n == 1
+    # a gap is of rates over valid outputs, each of its own scenarios; two have none at all
+    assert tests["chat: delta"].n == 3
+    assert findings(cells(large, LARGE) + cells(small, SMALL))["A", "chat"].n == 3
+
+
 def test_verdicts_follow_the_counts() -> None:
     flat = {"pro": "c" * 30 + "n" * 10, "none": "n" * 40, "anti": "n" * 40}
     steep = {"pro": "c" * 40, "none": "c" * 20 + "n" * 20, "anti": "n" * 40}
@@ -146,6 +217,10 @@ def test_the_two_shifts_add_up_to_the_gap() -> None:
     authorised, unauthorised = found["C", "authorised"], found["C", "unauthorised"]
     assert (authorised.estimate, unauthorised.estimate) == (0.5, 0.25)
     assert found["C", "unauthorised - authorised"].estimate == pytest.approx(-0.25)
+    (row,) = table1(grid_of(rows, "rules"), QUICK)
+    gap = float(str(row["delta"]))
+    assert gap == 100 * (authorised.estimate + unauthorised.estimate)
+    assert gap == float(str(row["authorised"])) + float(str(row["unauthorised"]))
     assert binomtest(2, 2).pvalue == pytest.approx(authorised.p, abs=0.1)
 
 

@@ -1,6 +1,7 @@
 """Linear contrasts of rates: estimate, bootstrap draws and the paired permutation test."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +29,8 @@ class Contrast:
 
     @property
     def n(self) -> int:
-        """Scenarios with an output on every side."""
-        return int(((self.left != ABSENT) & (self.right != ABSENT)).all(axis=0).sum())
+        """Scenarios that enter: those with a valid output in one of the rates or more."""
+        return int((valid(self.left) | valid(self.right)).any(axis=0).sum())
 
     def estimate(self) -> float:
         """Return the contrast's value, NaN where a rate has no valid output."""
@@ -115,7 +116,7 @@ def difference(grid: Grid, left: list[tuple[int, str]], right: list[tuple[int, s
     )
 
 
-def gap_difference(grid: Grid, pairs: list[tuple[int, int]], a: str, b: str) -> Contrast:
+def gap_difference(grid: Grid, pairs: Sequence[tuple[int, ...]], a: str, b: str) -> Contrast:
     """Return the mean difference of gaps: (a - b) of the first model minus that of the second.
 
     Args:

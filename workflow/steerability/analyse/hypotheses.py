@@ -1,7 +1,9 @@
 """The paper's three hypotheses, each as a contrast stated before anything is seen."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from steerability.analyse.contrast import (
     Contrast,
@@ -10,8 +12,8 @@ from steerability.analyse.contrast import (
     gap_difference,
     shift_difference,
 )
-from steerability.analyse.families import Resampling, Test, holm, p_text, paired_test
-from steerability.analyse.grid import Grid
+from steerability.analyse.families import GAP, Resampling, Test, holm, p_text, paired_test
+from steerability.analyse.grid import CONDITIONS, Grid, valid
 from steerability.analyse.rates import points_text
 from steerability.config.analysis import Analysis
 from steerability.tables import Field
@@ -34,12 +36,20 @@ CONTRASTS = {
 SHIFTS = {"authorised": ("none", "anti"), "unauthorised": ("pro", "none")}
 SHIFT_GAP = "unauthorised - authorised"
 WHOLE = "all"
+_ABSENT = "The run does not hold the outputs that this contrast compares"
+Places = list[tuple[int, ...]]
 NOT_PRESENT = "not present"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a run says of a hypothesis or of a part of it; numbers are NaN where it is absent."""
+    """What a run says of a hypothesis or of a part of it; numbers are NaN where it is absent.
+
+    Attributes:
+        present: comparisons that enter the numbers, of those ``declared``.
+        left_out: ``MODEL (CONDITION)`` of the run without a valid output, for which a comparison
+            does not enter.
+    """
 
     hypothesis: str
     part: str
@@ -55,7 +65,8 @@ class Finding:
     p: float = math.nan
     p_adjusted: float = math.nan
     verdict: str = NOT_PRESENT
-    words: str = "The run does not hold the models that this contrast compares."
+    left_out: tuple[str, ...] = ()
+    words: str = ""
 
     def row(self) -> dict[str, Field]:
         """Return the fields of ``hypotheses.csv``: estimates in points."""
@@ -90,26 +101,30 @@ def judge_hypotheses(grid: Grid, plan: Analysis, resampling: Resampling) -> list
       permutation test; parts: exact McNemar).
     - C: supported where both shifts of the larger models are above zero (intersection-union test,
       Berger 1982: the greater of the two p-values), contradicted where one is below (Bonferroni:
-      twice its p-value, since either could have been).
+      twice its p-value, since either could have been). Both shifts are of the same models.
+
+    A comparison enters where each of its models has a valid output under every condition of the
+    contrast; what is left out for want of one is said.
     """
-    pairs: list[tuple[int, int]] = []
-    larger: list[int] = []
+    pairs: Places = []
+    larger: Places = []
     parts: list[Finding] = []
     for comparison in plan.size_comparisons:
         a, b = grid.index(comparison.model_a), grid.index(comparison.model_b)
         if a is not None:
-            larger.append(a)
-        one = [] if a is None or b is None else [(a, b)]
+            larger.append((a,))
+        one: Places = [] if a is None or b is None else [(a, b)]
         pairs += one
         parts += [
             _gap(grid, plan, resampling, comparison.name, one),
             _suppression(grid, plan, resampling, comparison.name, one),
         ]
-    shifts = [_shift(grid, plan, resampling, name, larger) for name in SHIFTS]
+    shifts = [_shift(grid, plan, resampling, name, larger, SHIFTS[name]) for name in SHIFTS]
+    throughout = [_shift(grid, plan, resampling, name, larger, CONDITIONS) for name in SHIFTS]
     whole = [
         _gap(grid, plan, resampling, WHOLE, pairs),
         _suppression(grid, plan, resampling, WHOLE, pairs),
-        _both_shifts(shifts),
+        _both_shifts(throughout),
     ]
     means = [*shifts, _shift_gap(grid, plan, resampling, larger)]
     declared = len(plan.size_comparisons)
@@ -122,7 +137,7 @@ def _decide(findings: list[Finding], plan: Analysis) -> list[Finding]:
     decided = []
     for finding, p in zip(findings, adjusted, strict=True):
         if math.isnan(finding.p):
-            decided.append(finding)
+            decided.append(replace(finding, words=f"{_ABSENT}{_lacking(finding)}."))
             continue
         finding = replace(finding, p_adjusted=p)
         verdict = "undecided"
@@ -133,8 +148,26 @@ def _decide(findings: list[Finding], plan: Analysis) -> list[Finding]:
     return decided
 
 
-def _names(grid: Grid, places: list[tuple[int, int]]) -> tuple[str, ...]:
-    return tuple(grid.models[at].name for place in places for at in place)
+def _entering(
+    grid: Grid, places: Places, conditions: Sequence[str], blank: Finding
+) -> tuple[Places, Finding]:
+    """Return the comparisons that enter under these conditions, and a finding that names them."""
+    lacking = [
+        [
+            f"{grid.models[at].name} ({condition})"
+            for at in place
+            for condition in conditions
+            if not valid(grid.of(at, condition)).any()
+        ]
+        for place in places
+    ]
+    kept = [place for place, names in zip(places, lacking, strict=True) if not names]
+    return kept, replace(
+        blank,
+        models=tuple(grid.models[at].name for place in kept for at in place),
+        present=len(kept),
+        left_out=tuple(dict.fromkeys(chain.from_iterable(lacking))),
+    )
 
 
 def _fill(
@@ -149,21 +182,20 @@ def _fill(
     return replace(blank, n=contrast.n, estimate=estimate, low=low, high=high, p=p)
 
 
-def _gap(
-    grid: Grid, plan: Analysis, resampling: Resampling, part: str, pairs: list[tuple[int, int]]
-) -> Finding:
+def _gap(grid: Grid, plan: Analysis, resampling: Resampling, part: str, pairs: Places) -> Finding:
     contrast = CONTRASTS["A"] if part == WHOLE else "gap of the larger minus the smaller model"
-    blank = Finding("A", part, contrast, _names(grid, pairs), len(pairs), null=-plan.margin / 100)
+    blank = Finding("A", part, contrast, null=-plan.margin / 100)
+    pairs, blank = _entering(grid, pairs, GAP, blank)
     if not pairs:
         return blank
-    return _fill(blank, gap_difference(grid, pairs, "pro", "anti"), plan, resampling, swap=False)
+    return _fill(blank, gap_difference(grid, pairs, *GAP), plan, resampling, swap=False)
 
 
 def _suppression(
-    grid: Grid, plan: Analysis, resampling: Resampling, part: str, pairs: list[tuple[int, int]]
+    grid: Grid, plan: Analysis, resampling: Resampling, part: str, pairs: Places
 ) -> Finding:
     contrast = CONTRASTS["B"] if part == WHOLE else "convergence under anti, larger minus smaller"
-    blank = Finding("B", part, contrast, _names(grid, pairs), len(pairs))
+    pairs, blank = _entering(grid, pairs, ("anti",), Finding("B", part, contrast))
     if not pairs:
         return blank
     if part != WHOLE:
@@ -178,32 +210,41 @@ def _suppression(
 
 
 def _shift(
-    grid: Grid, plan: Analysis, resampling: Resampling, name: str, larger: list[int]
+    grid: Grid,
+    plan: Analysis,
+    resampling: Resampling,
+    name: str,
+    larger: Places,
+    conditions: Sequence[str],
 ) -> Finding:
+    """A shift over the larger models that have a valid output under each of the conditions."""
     a, b = SHIFTS[name]
-    models = tuple(grid.models[at].name for at in larger)
     contrast = f"{a} - {b}, mean over the larger models"
-    blank = Finding("C", name, contrast, models, len(larger))
+    larger, blank = _entering(grid, larger, conditions, Finding("C", name, contrast))
     if not larger:
         return blank
-    shift = difference(grid, [(at, a) for at in larger], [(at, b) for at in larger])
+    shift = difference(grid, [(at, a) for (at,) in larger], [(at, b) for (at,) in larger])
     return _fill(blank, shift, plan, resampling, swap=True)
 
 
 def _both_shifts(shifts: list[Finding]) -> Finding:
+    """The lesser of the shifts, or one that is not known: then neither is the whole."""
+    unknown = [shift for shift in shifts if math.isnan(shift.p)]
+    if unknown:
+        return replace(unknown[0], part=WHOLE, contrast=CONTRASTS["C"])
     lesser = min(shifts, key=lambda shift: shift.estimate)
     against = [shift.p for shift in shifts if shift.estimate <= 0]
     p = min(1.0, len(shifts) * min(against)) if against else max(shift.p for shift in shifts)
     return replace(lesser, part=WHOLE, contrast=CONTRASTS["C"], p=p)
 
 
-def _shift_gap(grid: Grid, plan: Analysis, resampling: Resampling, larger: list[int]) -> Finding:
+def _shift_gap(grid: Grid, plan: Analysis, resampling: Resampling, larger: Places) -> Finding:
     contrast = "(pro - none) - (none - anti), mean over the larger models"
-    models = tuple(grid.models[at].name for at in larger)
-    blank = Finding("C", SHIFT_GAP, contrast, models, len(larger))
+    larger, blank = _entering(grid, larger, CONDITIONS, Finding("C", SHIFT_GAP, contrast))
     if not larger:
         return blank
-    return _fill(blank, shift_difference(grid, larger), plan, resampling, swap=False)
+    shifts = shift_difference(grid, [at for (at,) in larger])
+    return _fill(blank, shifts, plan, resampling, swap=False)
 
 
 def _words(finding: Finding, plan: Analysis) -> str:
@@ -216,9 +257,16 @@ def _words(finding: Finding, plan: Analysis) -> str:
         f"adjusted p = {p_text(finding.p_adjusted)})"
     )
     said = _SAID[_kind(finding)][finding.verdict].format(margin=f"{plan.margin:g}")
-    some = finding.present < finding.declared
-    note = f" Only {finding.present} of {finding.declared} declared comparisons are in the run."
-    return f"{_SUBJECT[_kind(finding)]} {numbers}: {said}{note if some else ''}"
+    words = f"{_SUBJECT[_kind(finding)]} {numbers}: {said}"
+    if finding.present == finding.declared:
+        return words
+    some = f"{finding.present} of {finding.declared} declared comparisons"
+    return f"{words} Only {some} are in the run{_lacking(finding)}."
+
+
+def _lacking(finding: Finding) -> str:
+    names = ", ".join(finding.left_out)
+    return f"; without a valid output: {names}" if names else ""
 
 
 def _kind(finding: Finding) -> str:
