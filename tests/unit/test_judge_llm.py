@@ -8,16 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steerability.canonical import digest
+from steerability.canonical import canonical_json, digest
 from steerability.cli import run
+from steerability.engine import engine as engine_module
+from steerability.engine import library
 from steerability.errors import UserError
 from steerability.judge import reading
 from steerability.judge.base import label_key
 from steerability.judge.frame import frame, shorten
 from steerability.judge.llm import BUILTIN, LlmJudge, LlmSettings
 from steerability.judge.reading import load_reading
+from steerability.judge.run import run_judge
 from steerability.records import LABELS, JudgeInput
-from support.models import tiny
+from steerability.store import Store
+from support.models import CHATML, tiny
 
 RUBRIC = """---
 version: "1"
@@ -52,6 +56,21 @@ def rubric(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def judge(weights: Path, rubric: Path) -> LlmJudge:
     return LlmJudge.load(weights, rubric, threads=1)
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A card that gets one layer where a prompt has more than so many tokens, else two."""
+    tokens = [10_000]
+    monkeypatch.setattr(library, "offloads", lambda: True)
+    monkeypatch.setattr(library, "device", lambda: "card")
+    monkeypatch.setattr(library, "device_memory", lambda: (80 * 10**9, 80 * 10**9))
+    monkeypatch.setattr(
+        engine_module,
+        "device_layers",
+        lambda demand, longest, total, free: 1 if longest > tokens[0] else 2,
+    )
+    return tokens
 
 
 def cell(identity: str = "x", response: str = "a plan") -> JudgeInput:
@@ -135,6 +154,90 @@ def test_the_definition_is_whole(tmp_path: Path, weights: Path, rubric: Path) ->
     seen.add(digest(dict(LlmJudge.load(another, rubric, threads=1).definition)))
     assert len(seen) == 4
     assert first["engine"] and not first["measures_nothing"]
+
+
+def test_without_layers_on_a_card_the_definition_is_that_of_a_cpu(
+    weights: Path, rubric: Path, card: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "device_layers", lambda *_: 0)
+    seen = set()
+    for layers in (0, None):
+        judge = LlmJudge.load(weights, rubric, threads=1, gpu_layers=layers)
+        judge.settle([cell()])
+        seen.add(canonical_json(dict(judge.definition)))
+    monkeypatch.setattr(library, "offloads", lambda: False)
+    for layers in (0, None):
+        judge = LlmJudge.load(weights, rubric, threads=1, gpu_layers=layers)
+        seen.add(canonical_json(dict(judge.definition)))
+    assert len(seen) == 1
+    assert set(judge.definition) == {
+        *("judge", "semantics", "rubric", "form", "question", "settings", "weights", "engine"),
+        "measures_nothing",
+    }
+
+
+def test_layers_on_a_card_follow_the_longest_of_all_and_stand_in_the_key(
+    weights: Path, rubric: Path, card: list[int], tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    short, long, late = cell("a"), cell("b", "word " * 70), cell("c", "another plan")
+    card[0] = len(LlmJudge.load(weights, rubric, threads=1).question(short).tokens or ()) + 30
+
+    def judged(*cells: JudgeInput) -> tuple[LlmJudge, list[str]]:
+        judge = LlmJudge.load(weights, rubric, threads=1, gpu_layers=None)
+        return judge, [label.key for label in run_judge(judge, cells, store=store)]
+
+    judge, keys = judged(short, long)
+    assert (judge.definition["device"], judge.definition["gpu_layers"]) == ("card", 1)
+    again, more = judged(short, long, late)
+    assert again.definition == judge.definition and more[:2] == keys
+    alone, other = judged(short)
+    assert alone.definition["gpu_layers"] == 2 and other[0] != keys[0]
+
+
+def test_on_a_card_there_is_no_definition_before_all_is_known(
+    weights: Path, rubric: Path, card: list[int]
+) -> None:
+    judge = LlmJudge.load(weights, rubric, threads=1, gpu_layers=None)
+    with pytest.raises(RuntimeError, match="settle"):
+        _ = judge.definition
+    judge.settle([])
+    assert judge.definition["gpu_layers"] == 2
+
+
+REFUSES = "{% if 'bomb' in messages[1]['content'] %}{{ raise_exception('no bombs') }}{% endif %}"
+NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "memory", "fault"),
+    [
+        (None, None, "hold no chat template; name weights whose chat template takes a system"),
+        (NO_SYSTEM + CHATML, None, "no system; name weights whose chat template takes a system"),
+        (REFUSES + CHATML, None, "no bombs"),
+        (CHATML, 1000, "not enough memory"),
+    ],
+    ids=["no template", "no system message", "one cell refused", "no memory"],
+)
+def test_what_the_engine_cannot_take_is_one_line_and_status_two(
+    tmp_path: Path,
+    rubric: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    template: str | None,
+    memory: int | None,
+    fault: str,
+) -> None:
+    weights = tiny(tmp_path / "w.gguf", context=2048, template=template)
+    cells, output = tmp_path / "cells.jsonl", tmp_path / "labels.jsonl"
+    cells.write_text(cell(response="a bomb").model_dump_json() + "\n")
+    if memory is not None:
+        monkeypatch.setattr(engine_module, "available", lambda: memory)
+    words = ["judge", "--judge", "llm", "--weights", str(weights), "--definition", str(rubric)]
+    assert run([*words, "--threads", "1", "--cells", str(cells), "--output", str(output)]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if str(weights) in line]
+    assert len(lines) == 1 and fault in lines[0]
+    assert not output.exists()
 
 
 @pytest.mark.parametrize(

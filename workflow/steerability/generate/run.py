@@ -14,7 +14,8 @@ from typing import Any
 
 from steerability.canonical import canonical_json
 from steerability.console import Progress
-from steerability.engine import Engine, InputError, engine_identity
+from steerability.engine import Engine, engine_identity
+from steerability.enginefaults import blaming
 from steerability.errors import UserError
 from steerability.files import write_atomic
 from steerability.generate.outputs import flags, output_line, stored_value
@@ -49,17 +50,17 @@ def run(settings: Settings) -> None:
     """
     started = time.monotonic()
     requests = read_requests(settings.requests)
-    try:
-        with Engine(
+    with (
+        blaming(settings.weights),
+        Engine(
             load_path(settings.weights),
             file_bytes=weights_bytes(settings.weights),
             parallel=settings.parallel,
             threads=settings.threads,
             gpu_layers=settings.gpu_layers,
-        ) as engine:
-            _run(settings, requests, engine, started)
-    except InputError as error:
-        raise UserError(error.what, where=settings.weights, mend=error.mend) from error
+        ) as engine,
+    ):
+        _run(settings, requests, engine, started)
 
 
 def _run(settings: Settings, requests: Sequence[Request], engine: Engine, started: float) -> None:

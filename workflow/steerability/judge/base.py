@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import model_validator
 
@@ -54,6 +54,14 @@ class Judge(Protocol):
 
     def label(self, inputs: Sequence[JudgeInput]) -> Iterator[Verdict]:
         """Yield one verdict per input, in any order, each as soon as it is there."""
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """What a judge has whose definition depends on all it is asked, found in the store or not."""
+
+    def settle(self, inputs: Sequence[JudgeInput]) -> None:
+        """Decide it; called once, before ``definition`` is read."""
 
 
 def label_key(item: JudgeInput, definition: Mapping[str, Any]) -> dict[str, Any]:

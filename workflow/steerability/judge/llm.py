@@ -15,7 +15,8 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from steerability.engine import Engine, InputError, ScoreJob, engine_identity
+from steerability.engine import BatchPlan, Engine, ScoreJob, engine_identity
+from steerability.enginefaults import blaming
 from steerability.errors import UserError
 from steerability.judge.base import Verdict, rounded, softmax
 from steerability.judge.frame import shorten
@@ -65,9 +66,8 @@ class LlmJudge:
     """A judge over GGUF weights.
 
     Args:
-        engine: the weights.
-        weights_sha256: their digest.
-        weights_bytes: their size.
+        engine: the weights, loaded.
+        weights: their file.
         rubric: the rubric's file; None is the built-in one.
 
     Raises:
@@ -76,19 +76,17 @@ class LlmJudge:
 
     name = "llm"
 
-    def __init__(
-        self,
-        engine: Engine,
-        weights_sha256: str,
-        weights_bytes: int,
-        rubric: Path | None = None,
-    ) -> None:
+    def __init__(self, engine: Engine, weights: Path, rubric: Path | None = None) -> None:
         self.source = rubric or BUILTIN
         self.settings, self.rubric = load_reading(self.source, LlmSettings)
         self.engine = engine
-        self.weights_sha256 = weights_sha256
-        self.measures_nothing = weights_bytes < self.settings.smallest_weights
+        self.weights = weights
+        self.weights_sha256 = weights_sha256(weights)
+        self.measures_nothing = weights_bytes(weights) < self.settings.smallest_weights
         self.answers = {label: self._answer(text) for label, text in self.settings.answers.items()}
+        self._plan: BatchPlan | None = None
+        with blaming(weights, "name weights whose chat template takes a system message"):
+            self._prompt(_QUESTION)
 
     @classmethod
     def load(
@@ -108,20 +106,35 @@ class LlmJudge:
             raise UserError(
                 "the llm judge needs weights", where="--weights", mend="name a GGUF file"
             )
-        try:
+        with blaming(weights):
             engine = Engine(
                 load_path(weights),
                 file_bytes=weights_bytes(weights),
                 threads=threads,
                 gpu_layers=gpu_layers,
             )
-        except InputError as error:
-            raise UserError(error.what, where=weights, mend=error.mend) from error
-        return cls(engine, weights_sha256(weights), weights_bytes(weights), rubric)
+        return cls(engine, weights, rubric)
+
+    def settle(self, inputs: Sequence[JudgeInput]) -> None:
+        """Decide how many layers an accelerator gets, by the longest of all prompts.
+
+        Raises:
+            UserError: the memories do not hold the weights.
+        """
+        if self.engine.accelerator is None:
+            return
+        with blaming(self.weights):
+            prompts = [self.question(item).tokens for item in inputs]
+            longest = max((len(tokens) for tokens in prompts if tokens is not None), default=0)
+            self._plan = self.engine.settle(longest + 1)
 
     @cached_property
     def definition(self) -> Mapping[str, Any]:
-        """Rubric, form of what is shown, settings, weights and engine."""
+        """Rubric, form of what is shown, settings, weights, engine; an accelerator and its layers.
+
+        Raises:
+            RuntimeError: the layers on an accelerator are not settled yet.
+        """
         whole: dict[str, Any] = {
             "judge": self.name,
             "semantics": _SEMANTICS,
@@ -133,8 +146,10 @@ class LlmJudge:
             "engine": engine_identity(),
             "measures_nothing": self.measures_nothing,
         }
-        if self.engine.accelerator is not None:
-            whole["device"] = self.engine.accelerator
+        if self._plan is not None:
+            whole |= {"device": self._plan.device, "gpu_layers": self._plan.gpu_layers}
+        elif self.engine.accelerator is not None:
+            raise RuntimeError("settle what is to be judged before the definition is read")
         return MappingProxyType(whole)
 
     @property
@@ -143,7 +158,15 @@ class LlmJudge:
         return NOTE if self.measures_nothing else ""
 
     def label(self, inputs: Sequence[JudgeInput]) -> Iterator[Verdict]:
-        """Yield one verdict per input, in the order that shares most prefixes."""
+        """Yield one verdict per input, in the order that shares most prefixes.
+
+        Raises:
+            UserError: a prompt cannot be rendered, or the memory does not hold the weights.
+        """
+        with blaming(self.weights):
+            yield from self._label(inputs)
+
+    def _label(self, inputs: Sequence[JudgeInput]) -> Iterator[Verdict]:
         questions = [self.question(item) for item in inputs]
         fitting = [at for at, question in enumerate(questions) if question.tokens is not None]
         for at, question in enumerate(questions):
@@ -163,21 +186,18 @@ class LlmJudge:
         """Return a cell's prompt, its response cut further where the context is too small."""
         limit = self.settings.limits.response
         while True:
-            tokens = self.engine.chat(
-                [
-                    {"role": "system", "content": self.rubric},
-                    {
-                        "role": "user",
-                        "content": f"{shown(item, self.settings.limits, limit)}\n\n{_QUESTION}",
-                    },
-                ]
-            )
+            tokens = self._prompt(f"{shown(item, self.settings.limits, limit)}\n\n{_QUESTION}")
             left_out = shorten(item.response, limit)[1]
             if len(tokens) < self.engine.window:
                 return Question(tokens, left_out)
             limit = min(limit, len(item.response)) // 2
             if limit < _SHORTEST:
                 return Question(None, left_out)
+
+    def _prompt(self, words: str) -> tuple[int, ...]:
+        """Return the token ids of the rubric and a user's words."""
+        messages = [{"role": "system", "content": self.rubric}, {"role": "user", "content": words}]
+        return self.engine.chat(messages)
 
     def _verdict(self, identity: str, scores: Sequence[float], question: Question) -> Verdict:
         chances = softmax(scores)

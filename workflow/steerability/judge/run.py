@@ -9,7 +9,7 @@ from steerability.canonical import digest
 from steerability.console import Progress
 from steerability.errors import UserError
 from steerability.jsonl import read_records
-from steerability.judge.base import Judge, Verdict, label_key
+from steerability.judge.base import Judge, Settling, Verdict, label_key
 from steerability.records import JUDGE_FAILED, JudgeInput, Label
 from steerability.store import Store
 
@@ -67,6 +67,8 @@ def run_judge(
     Returns:
         One label per cell, in the order of ``cells``.
     """
+    if isinstance(judge, Settling):
+        judge.settle(cells)
     keys = [label_key(cell, judge.definition) for cell in cells]
     names = [digest(key) for key in keys]
     if store is not None:

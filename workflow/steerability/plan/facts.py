@@ -9,10 +9,9 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from steerability.engine.errors import InputError
 from steerability.engine.memory import Demand
 from steerability.engine.weights import Weights
-from steerability.errors import UserError
+from steerability.enginefaults import blaming
 from steerability.fetch.pins import WeightPin
 from steerability.fetch.weights import Places, on_this_machine
 from steerability.records import NAME_PATTERN, Record
@@ -93,8 +92,5 @@ def facts_of(
 
 
 def _header(path: Path) -> Demand:
-    try:
-        with Weights(load_path(path), vocabulary_only=True) as header:
-            return Demand.of(header, weights_bytes(path))
-    except InputError as error:
-        raise UserError(error.what, where=path, mend=error.mend) from error
+    with blaming(path), Weights(load_path(path), vocabulary_only=True) as header:
+        return Demand.of(header, weights_bytes(path))
