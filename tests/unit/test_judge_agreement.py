@@ -155,6 +155,7 @@ def words(tmp_path: Path) -> list[str]:
     folds = [
         {
             "id": name,
+            "contents": [sha256_text(name)] * 2,
             "evaluation": evaluation,
             "fold": "0",
             "label": truth[name],

@@ -64,6 +64,16 @@ class Settling(Protocol):
         """Decide it; called once, before ``definition`` is read."""
 
 
+def content_of(item: JudgeInput) -> dict[str, str]:
+    """Return what a label depends on of a completion: all but its id, the texts by digest."""
+    return {
+        "completion_sha256": sha256_text(item.response),
+        "prompt_sha256": sha256_text(item.prompt),
+        "context_sha256": sha256_text(item.context),
+        "category": item.category,
+    }
+
+
 def label_key(item: JudgeInput, definition: Mapping[str, Any]) -> dict[str, Any]:
     """Return the store's key of a label: the completion, what was shown with it, the judge.
 
@@ -73,14 +83,7 @@ def label_key(item: JudgeInput, definition: Mapping[str, Any]) -> dict[str, Any]
         item: the completion with the texts the judge is shown.
         definition: the judge's whole definition.
     """
-    return {
-        "kind": "label",
-        "completion_sha256": sha256_text(item.response),
-        "prompt_sha256": sha256_text(item.prompt),
-        "context_sha256": sha256_text(item.context),
-        "category": item.category,
-        "judge": dict(definition),
-    }
+    return {"kind": "label", **content_of(item), "judge": dict(definition)}
 
 
 def softmax(scores: Sequence[float]) -> list[float]:

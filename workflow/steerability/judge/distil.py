@@ -10,7 +10,7 @@ import numpy as np
 from steerability.canonical import digest, sha256_text
 from steerability.errors import UserError
 from steerability.judge import fitting
-from steerability.judge.base import rounded, softmax
+from steerability.judge.base import content_of, rounded, softmax
 from steerability.judge.features import (
     FEWEST_SCENARIOS,
     OPENING,
@@ -129,6 +129,7 @@ def _held_out(
         chances = softmax([float(score) / heat for score in scores])
         yield OutOfFold(
             id=examples[at].completion.id,
+            contents=_contents(examples[at]),
             evaluation=evaluation,
             fold=fold,
             label=LABELS[max(range(len(LABELS)), key=lambda place: chances[place])],
@@ -189,6 +190,12 @@ def parameters() -> dict[str, Any]:
 
 def _input(example: Example) -> JudgeInput:
     return JudgeInput.model_validate(example.completion.model_dump())
+
+
+def _contents(example: Example) -> tuple[str, str]:
+    shown = _input(example)
+    bare = shown.model_copy(update={"prompt": example.completion.scenario_prompt})
+    return digest(content_of(shown)), digest(content_of(bare))
 
 
 def _outcome(example: Example) -> Any:

@@ -1,7 +1,7 @@
 """The ``distilled`` judge: a small linear model trained on another judge's labels."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from steerability.canonical import digest as digest_of
 from steerability.errors import UserError
 from steerability.jsonl import read_records
-from steerability.judge.base import Verdict, rounded, softmax
+from steerability.judge.base import Verdict, content_of, rounded, softmax
 from steerability.judge.features import SEMANTICS, VIEWS, Tabular, Text, view
 from steerability.judge.fitting import standardised
 from steerability.judge.pairs import OutOfFold
@@ -28,8 +28,9 @@ class DistilledJudge:
     Args:
         digest: of its file.
         trained: its arrays and facts.
-        held_out: labels of its own training cells, by models that did not see their scenario; a
-            cell among them gets that label and never the one it was trained on.
+        held_out: labels of its own training cells, by models that did not see their scenario, by
+            the digests of their contents; a cell of such content gets that label, whatever it is
+            called, and never the one that was trained on.
     """
 
     name = "distilled"
@@ -61,7 +62,7 @@ class DistilledJudge:
             )
         digest, trained = read_trained(weights)
         records = read_records(held_out, OutOfFold) if held_out is not None else ()
-        unseen = {row.id: row for row in records if row.evaluation == "scenario"}
+        unseen = by_content(row for row in records if row.evaluation == "scenario")
         judge = cls(digest, trained, unseen)
         if trained.facts.semantics != SEMANTICS or len(judge.tabular.names) != len(trained.mean):
             raise UserError("was trained by another version", where=weights, mend="train it again")
@@ -76,15 +77,15 @@ class DistilledJudge:
             "weights": self.digest,
         }
         if self.held_out:
-            rows = [row.model_dump() for _, row in sorted(self.held_out.items())]
-            whole["held_out"] = digest_of(rows)
+            rows = sorted(self.held_out.items())
+            whole["held_out"] = digest_of([[at, row.label, row.probabilities] for at, row in rows])
         return whole
 
     def label(self, inputs: Sequence[JudgeInput]) -> Iterator[Verdict]:
         """Yield one verdict per input, in order."""
         for item in inputs:
-            unseen = self.held_out.get(item.id)
-            yield self.decide(item) if unseen is None else _unseen(unseen)
+            unseen = self.held_out.get(digest_of(content_of(item)))
+            yield self.decide(item) if unseen is None else _unseen(item.id, unseen)
 
     def decide(self, item: JudgeInput) -> Verdict:
         """Return the verdict on one completion, with what spoke for it most."""
@@ -122,10 +123,23 @@ class DistilledJudge:
         )
 
 
-def _unseen(row: OutOfFold) -> Verdict:
+def by_content(rows: Iterable[OutOfFold]) -> dict[str, OutOfFold]:
+    """Return held-out labels by the digest of what is judged; of equal contents the first's.
+
+    What was sent as it stands goes before what is only alike without the intervention's text.
+    """
+    rows = list(rows)
+    found: dict[str, OutOfFold] = {}
+    for blind in (False, True):
+        for row in rows:
+            found.setdefault(row.contents[blind], row)
+    return found
+
+
+def _unseen(identity: str, row: OutOfFold) -> Verdict:
     chance = max(row.probabilities.values())
     return Verdict(
-        id=row.id,
+        id=identity,
         label=row.label,
         reason=f"p {chance:.2f}, by a model trained without this scenario",
         probabilities=row.probabilities,

@@ -5,15 +5,24 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
 from steerability.errors import UserError
 from steerability.jsonl import read_records
-from steerability.records import JUDGE_FAILED, Completion, Label, LabelName, Outcome, Record
+from steerability.records import (
+    HEX_PATTERN,
+    JUDGE_FAILED,
+    Completion,
+    Label,
+    LabelName,
+    Outcome,
+    Record,
+)
 
 HeldOut = Literal["scenario", "model"]
+Digest = Annotated[str, Field(pattern=HEX_PATTERN)]
 _DECIMALS = 4
 
 
@@ -41,6 +50,8 @@ class OutOfFold(Record):
 
     Attributes:
         id: the cell.
+        contents: digests of what a judge may be shown of it (``base.content_of``): with the prompt
+            as sent, and with the prompt without the intervention's text.
         evaluation: what was held out with it: its scenario (with all its cells) or its model.
         fold: which fold it was in: a number, or the model.
         label: the label.
@@ -50,6 +61,7 @@ class OutOfFold(Record):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = Field(min_length=1)
+    contents: tuple[Digest, Digest]
     evaluation: HeldOut
     fold: str
     label: LabelName
