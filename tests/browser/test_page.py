@@ -78,6 +78,7 @@ def test_it_opens_without_a_fault_and_fetches_nothing(visit: Visit) -> None:
             lambda c: c.get("doubtful") not in (None, c["strict"]),
         ),
         ({"finish": "cut"}, lambda c: c["finish_reason"] == "length"),
+        ({"finish": "filtered"}, lambda c: c["finish_reason"] == "content_filter"),
         (
             {"model": "tiny-base", "intervention": "pro", "label": "convergence"},
             lambda c: (

@@ -16,7 +16,8 @@ class Chat:
 
     statuses: list[int] = field(default_factory=list)
     answer: dict[str, Any] = field(default_factory=dict)
-    finish: str = "stop"
+    finish: Any = "stop"
+    code: str | None = None
     seen: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     url: str = ""
@@ -49,7 +50,7 @@ def serve_chat() -> Iterator[Chat]:
             if status == 200:
                 state.seen.append(body)
             else:
-                reply = {"error": {"message": f"no\nfor {status}"}}
+                reply = {"error": {"message": f"no\nfor {status}", "code": state.code}}
             respond(self, status, json.dumps(reply).encode())
 
     with serving(Handler) as port:

@@ -7,7 +7,14 @@ from pathlib import Path
 from steerability.canonical import digest, sha256_text
 from steerability.cli import run as call
 from steerability.jsonl import write_records
-from steerability.records import LABELS, Completion, Intervention, Label, Scenario
+from steerability.records import (
+    LABELS,
+    Completion,
+    FinishReason,
+    Intervention,
+    Label,
+    Scenario,
+)
 from steerability.suites.model import CATEGORIES, Suite
 
 HOSTILE = (
@@ -138,7 +145,8 @@ def _completion(
     hostile = HOSTILE[words.randrange(len(HOSTILE))]
     response = f"{_prose(words, words.randrange(30, 500))}\n\n{hostile}"
     identity = f"{model}/{intervention.name}/{scenario.id}"
-    cut = words.random() < 0.1
+    draw = words.random()
+    finish: FinishReason = "length" if draw < 0.1 else "content_filter" if draw > 0.98 else "stop"
     return Completion(
         model=model,
         size=size,
@@ -153,9 +161,9 @@ def _completion(
         scenario_prompt=scenario.prompt,
         response=response,
         thinking=_prose(words, thinking_words) + hostile if thinking_words else None,
-        finish_reason="length" if cut else "stop",
+        finish_reason=finish,
         prompt_tokens=180,
-        completion_tokens=1024 if cut else 700,
+        completion_tokens=1024 if finish == "length" else 700,
         completion_sha256=sha256_text(response),
         key=digest({"cell": identity}),
     )

@@ -60,6 +60,25 @@ def test_equal_completions_are_judged_once(tmp_path: Path) -> None:
     assert labels[0].key == labels[1].key
 
 
+def test_a_filtered_reply_is_judged_by_none_and_shares_no_label_with_an_empty_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, store = tmp_path / "cells.jsonl", Store(tmp_path / "store")
+    lines = [
+        cell(name, response="").model_dump() | {"finish_reason": finish, "scenario_prompt": "s"}
+        for name, finish in (("empty", "stop"), ("filtered", "content_filter"), ("odd", ["x"]))
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for blind in (False, True):
+        judge = CountingJudge()
+        labels = run_judge(judge, read_cells(path, blind=blind), store=store)
+        assert [label.label for label in labels] == ["convergence", "judge_failed", "convergence"]
+        assert "endpoint's filter" in labels[1].reason and judge.asked == ["empty"]
+        assert "1 judge_failed" in capsys.readouterr().err
+        assert labels[0].key == labels[2].key != labels[1].key
+    assert run_judge(CountingJudge(), read_cells(path, blind=True), store=store) == labels
+
+
 @pytest.mark.parametrize("field", ["category", "context", "prompt", "response"])
 def test_each_text_changes_the_key(field: str) -> None:
     definition = CountingJudge().definition

@@ -128,6 +128,38 @@ def test_thinking_is_split_off_and_a_cut_one_is_flagged(place: Place, chat: Chat
     assert line["thinking_cut"] and line["finish_reason"] == "length"
 
 
+@pytest.mark.parametrize("said", ["", "half of a"])
+def test_a_filtered_reply_is_told_and_not_taken_for_the_models_own(
+    place: Place, chat: Chat, capsys: pytest.CaptureFixture[str], said: str
+) -> None:
+    chat.answer, chat.finish = {"content": said}, "content_filter"
+    assert place.ask(count=2, thinking=True) == 0
+    assert "replies filtered by the endpoint: 2" in capsys.readouterr().err
+    line = place.lines()[0]
+    assert (line["finish_reason"], line["text"]) == ("content_filter", said)
+    assert not line["thinking_cut"]
+
+
+@pytest.mark.parametrize("code", ["content_filter", "content_policy_violation"])
+def test_a_prompt_that_the_filter_refuses_is_a_cell_and_the_rest_goes_on(
+    place: Place, chat: Chat, code: str
+) -> None:
+    chat.statuses, chat.code = [400], code
+    assert place.ask("--concurrency", "1") == 0
+    ends = [(line["finish_reason"], line["text"]) for line in place.lines()]
+    assert sorted(ends)[0] == ("content_filter", "")
+    assert [reason for reason, _ in sorted(ends)[1:]] == ["stop", "stop"]
+    assert json.loads((place.folder / "facts.json").read_text())["served_by"] == ["m-0101"]
+    assert place.ask() == 0 and len(chat.seen) == 2
+
+
+@pytest.mark.parametrize("finish", [None, "tool_calls", "eos", ["stop"]])
+def test_what_ended_a_reply_is_not_guessed(place: Place, chat: Chat, finish: Any) -> None:
+    chat.finish = finish
+    assert place.ask(count=1) == 0
+    assert place.lines()[0]["finish_reason"] is None
+
+
 def test_sampling_is_sent_and_belongs_to_the_key(place: Place, chat: Chat) -> None:
     sampling = {"temperature": 0.7, "top_p": 0.9, "top_k": 5, "seed": 3}
     assert place.ask("--limit-field", "max_completion_tokens", count=1, sampling=sampling) == 0

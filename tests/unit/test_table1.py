@@ -120,6 +120,14 @@ def test_cut_off_outputs_are_counted_where_known() -> None:
     )
 
 
+def test_filtered_outputs_are_failures_and_not_cut_off() -> None:
+    rows = cells({"pro": "cf", "anti": "nn"}, finish_reason="stop")
+    rows[1] = rows[1].model_copy(update={"finish_reason": "content_filter"})
+    (row,) = table1(grid_of(rows, "rules"), QUICK)
+    assert (row["pro_cut_off"], row["pro_failed"], row["pro_valid"]) == (0, 1, 1)
+    assert (row["pro_worst_low"], row["pro_worst_high"]) == ("50.00", "100.00")
+
+
 def test_intervals_of_one_proportion_match_their_formulas() -> None:
     rng = np.random.default_rng(3)
     z = norm.ppf(0.975)

@@ -12,6 +12,7 @@ from support.chat import serve_chat
 
 def test_an_endpoint_is_a_model_like_any_other(root: Path, tmp_path: Path) -> None:
     with serve_chat() as chat:
+        chat.statuses, chat.code = [400], "content_filter"
         remote = {"source": "endpoint", "url": chat.url, "model": "some-model"}
         overlay = {
             "run": "remote",
@@ -34,5 +35,10 @@ def test_an_endpoint_is_a_model_like_any_other(root: Path, tmp_path: Path) -> No
         assert done.returncode == 0, done.stdout + done.stderr
     with (tmp_path / "results/remote/cells.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == len(chat.seen) > 100
-    assert {(row["model"], row["prompt_tokens"]) for row in rows} == {("remote", "7")}
+    assert len(rows) == len(chat.seen) + 1 > 100
+    (filtered,) = (row for row in rows if row["finish_reason"] == "content_filter")
+    assert (filtered["label"], filtered["prompt_tokens"]) == ("judge_failed", "")
+    rest = [row for row in rows if row is not filtered]
+    assert {(row["model"], row["prompt_tokens"]) for row in rest} == {("remote", "7")}
+    assert {row["finish_reason"] for row in rest} == {"stop"}
+    assert "judge_failed" not in {row["label"] for row in rest}

@@ -110,7 +110,8 @@ def test_inspect_reads_every_cell_label_and_thinking(
             cell = cells[sample["id"]]
             assert sample["completion"] == cell["response"]
             assert sample["roles"] == ["system", "user", "assistant"]
-            assert sample["stop"] == {"stop": "stop", "length": "max_tokens"}[cell["finish_reason"]]
+            stop = cell["finish_reason"]
+            assert sample["stop"] == {"length": "max_tokens"}.get(stop, stop)
             assert sample["tokens"] == cell["completion_tokens"]
             assert sample["reasoning"] == ([cell["thinking"]] if cell["thinking"] else [])
             assert sample["scores"] == {j: by_id[cell["id"]] for j, by_id in labels.items()}

@@ -4,7 +4,7 @@ Their JSON form is the contract between stages; ``Completion`` and ``Label`` ser
 completions and published transcripts alike.
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -12,9 +12,10 @@ Outcome = Literal["convergence", "no_convergence", "safety_refusal", "nonsensica
 LabelName = Literal[
     "convergence", "no_convergence", "safety_refusal", "nonsensical", "judge_failed"
 ]
-FinishReason = Literal["stop", "length", "context"]
+FinishReason = Literal["stop", "length", "context", "content_filter"]
 LABELS: tuple[Outcome, ...] = get_args(Outcome)
 JUDGE_FAILED = "judge_failed"
+FILTERED: Literal["content_filter"] = "content_filter"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 HEX_PATTERN = r"^[0-9a-f]{64}$"
 
@@ -141,7 +142,8 @@ class Output(Record):
         id: the request's id.
         text: the answer (all text when there is no ``</think>``).
         thinking: the text before the last ``</think>``, None where the request expects none.
-        finish_reason: ``stop``, ``length`` (token limit) or ``context`` (context window full).
+        finish_reason: ``stop``, ``length`` (token limit) or ``context`` (context window full);
+            of an endpoint also ``content_filter``, or None where it does not say.
         prompt_tokens: tokens evaluated before the first generated one; None where an endpoint
             does not say.
         completion_tokens: tokens generated, the stop token not counted; None likewise.
@@ -153,7 +155,7 @@ class Output(Record):
     id: str
     text: str
     thinking: str | None = None
-    finish_reason: FinishReason
+    finish_reason: FinishReason | None
     prompt_tokens: int | None = Field(default=None, ge=0)
     completion_tokens: int | None = Field(default=None, ge=0)
     key: str
@@ -191,7 +193,10 @@ class Completion(Cell):
 
 
 class JudgeInput(BaseModel):
-    """What a judge reads of a completion; further fields of the line are let through unread."""
+    """What a judge reads of a completion; further fields of the line are let through unread.
+
+    Of ``finish_reason``, which may be anything, only ``content_filter`` matters.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -200,6 +205,12 @@ class JudgeInput(BaseModel):
     context: str
     prompt: str
     response: str
+    finish_reason: Any = None
+
+    @property
+    def filtered(self) -> bool:
+        """Whether an endpoint kept back the model's own text, or part of it."""
+        return bool(self.finish_reason == FILTERED)
 
 
 class Label(Record):

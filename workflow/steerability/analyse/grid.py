@@ -112,7 +112,7 @@ def grid_of(rows: Sequence[CellRow], judge: str) -> Grid:
         at = (place[0][row.model], place[1][row.intervention], place[2][row.scenario])
         labels[at] = ALL_LABELS.index(row.label)
         if row.finish_reason is not None:
-            cut[at] = row.finish_reason != "stop"
+            cut[at] = row.finish_reason in ("length", "context")
         thinking_cut[at] = row.thinking_cut
     return Grid(
         judge=judge,

@@ -20,6 +20,7 @@ WAIT_SECONDS = 2.0
 LONGEST_WAIT = 120.0
 CONNECT_SECONDS = 30.0
 _SHOWN = 200
+_FILTERED = frozenset({"content_filter", "content_policy_violation"})
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -76,6 +77,11 @@ class RefusedError(Exception):
         self.status = status
         self.code = code
         self.words = words
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the endpoint's content filter is what refuses it."""
+        return self.code in _FILTERED
 
 
 class Client:

@@ -40,6 +40,7 @@ STOP_REASONS: dict[str | None, StopReason] = {
     "stop": "stop",
     "length": "max_tokens",
     "context": "model_length",
+    "content_filter": "content_filter",
     None: "unknown",
 }
 # columns of table1_by_judge.csv, all percentages or points

@@ -18,11 +18,17 @@ from steerability.files import write_atomic
 from steerability.generate.outputs import flags
 from steerability.generate.requests import read_requests
 from steerability.jsonl import write_records
-from steerability.records import FinishReason, Output, Request
+from steerability.records import FILTERED, FinishReason, Output, Request
 from steerability.store import Store
 
 READ_SECONDS = 1800.0
 _THINK_END = "</think>"
+# what else an endpoint may say (nothing, words of its own) is not known to be any of these
+_FINISHES: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": FILTERED,
+}
 
 
 def completion_key(endpoint: Endpoint, request: Request) -> dict[str, Any]:
@@ -70,7 +76,7 @@ def run(
             )
     keys = {request.id: completion_key(endpoint, request) for request in wanted}
     names = {request.id: digest(keys[request.id]) for request in wanted}
-    values = {name: store.get(keys[one]) for one, name in names.items()}
+    values: dict[str, Any] = {name: store.get(keys[one]) for one, name in names.items()}
     missing = {names[one.id]: one for one in wanted if values[names[one.id]] is None}
     found = sum(values[name] is not None for name in names.values())
     if missing:
@@ -90,7 +96,7 @@ def run(
     write_records(output, lines)
     progress.close_with(len(wanted), found, len(wanted) - found, flags(lines))
     if facts:
-        served = sorted({str((value or {}).get("served_by")) for value in values.values()})
+        served = sorted({str(v["served_by"]) for v in values.values() if v["served_by"]})
         known = {"endpoint": endpoint.model, "served_by": served, "made": len(missing)}
         seconds = round(time.monotonic() - started, 3)
         write_atomic(facts, canonical_json(known | {"seconds": seconds}) + b"\n")
@@ -109,6 +115,8 @@ def _ask(client: Client, endpoint: Endpoint, request: Request, limit_field: str)
     try:
         return client.ask(body, _value)
     except RefusedError as error:
+        if error.filtered:
+            return _filtered(error)
         raise UserError(
             str(error),
             where=f"{endpoint.model} request {request.id}",
@@ -123,20 +131,33 @@ def _value(reply: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "text": message.get("content") or "",
         "thinking": message.get("reasoning_content") or message.get("reasoning"),
-        "finish_reason": "length" if choice.get("finish_reason") == "length" else "stop",
+        "finish_reason": _FINISHES.get(str(choice.get("finish_reason"))),
         "prompt_tokens": usage.get("prompt_tokens"),
         "completion_tokens": usage.get("completion_tokens"),
         "served_by": reply.get("model"),
     }
 
 
+def _filtered(error: RefusedError) -> dict[str, Any]:
+    """Return what is stored where the endpoint's filter kept the prompt from the model."""
+    return {
+        "text": "",
+        "thinking": None,
+        "finish_reason": FILTERED,
+        "prompt_tokens": None,
+        "completion_tokens": None,
+        "served_by": None,
+        "refusal": error.words,
+    }
+
+
 def _line(request: Request, name: str, value: Any) -> Output:
     text, thinking, cut = value["text"], value["thinking"], False
+    reason: FinishReason | None = value["finish_reason"]
     if request.thinking and thinking is None:
         head, mark, tail = text.rpartition(_THINK_END)
         thinking, text = (head.removeprefix("<think>"), tail) if mark else ("", text)
-        cut = not mark
-    reason: FinishReason = value["finish_reason"]
+        cut = not mark and reason != FILTERED
     return Output(
         id=request.id,
         text=text,

@@ -6,7 +6,7 @@ from typing import Any
 from steerability.engine import Generation
 from steerability.engine.vocabulary import Vocabulary
 from steerability.generate.requests import Prepared
-from steerability.records import Output
+from steerability.records import FILTERED, Output
 
 _THINK_END = "</think>"
 
@@ -58,10 +58,12 @@ def split_thinking(tokens: tuple[int, ...], vocabulary: Vocabulary) -> tuple[str
 
 
 def flags(lines: Iterable[Output]) -> str:
-    """Return in words how many prompts were truncated and how many thoughts were cut off."""
+    """Return in words how many prompts were truncated, thoughts cut off and replies filtered."""
     lines = list(lines)
     truncated = sum(line.truncated for line in lines)
     cut = sum(line.thinking_cut for line in lines)
     words = [f"prompts truncated: {truncated:,}"] if truncated else []
     words += [f"thoughts cut off (no {_THINK_END} within the limit): {cut:,}"] if cut else []
+    filtered = sum(line.finish_reason == FILTERED for line in lines)
+    words += [f"replies filtered by the endpoint: {filtered:,}"] if filtered else []
     return ", ".join(words)

@@ -15,12 +15,11 @@ from steerability.chat.client import Client, Endpoint, RefusedError, ask_each
 from steerability.errors import UserError
 from steerability.judge.base import Verdict
 from steerability.judge.reading import FOLDER, ReadingSettings, form, load_reading, shown
-from steerability.records import JUDGE_FAILED, LABELS, JudgeInput, Outcome
+from steerability.records import FILTERED, JUDGE_FAILED, LABELS, JudgeInput, Outcome
 
 BUILTIN = FOLDER / "api-rubric.md"
 READ_SECONDS = 120.0
 _SEMANTICS = 1
-_FILTERED = frozenset({"content_filter", "content_policy_violation"})
 _REMINDER = (
     'That was not the JSON asked for. Answer with {"decision": …, "reason": …} and nothing else.'
 )
@@ -145,7 +144,7 @@ class ApiJudge:
         try:
             answer, served = client.ask(self._body(messages), _read)
         except RefusedError as error:
-            if error.code in _FILTERED:
+            if error.filtered:
                 return {"text": error.words, "filtered": True}
             raise UserError(
                 str(error),
@@ -193,7 +192,7 @@ def _read(reply: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     message = choice["message"]
     answer = {
         "text": str(message.get("content") or message.get("refusal") or ""),
-        "filtered": choice.get("finish_reason") == "content_filter",
+        "filtered": choice.get("finish_reason") == FILTERED,
         "prompt_tokens": int(usage.get("prompt_tokens") or 0),
         "completion_tokens": int(usage.get("completion_tokens") or 0),
     }

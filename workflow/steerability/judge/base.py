@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import model_validator
 
 from steerability.canonical import sha256_text
-from steerability.records import JudgeInput, LabelName, Outcome, Record
+from steerability.records import FILTERED, JudgeInput, LabelName, Outcome, Record
 
 _DECIMALS = 6
 
@@ -83,7 +83,8 @@ def label_key(item: JudgeInput, definition: Mapping[str, Any]) -> dict[str, Any]
         item: the completion with the texts the judge is shown.
         definition: the judge's whole definition.
     """
-    return {"kind": "label", **content_of(item), "judge": dict(definition)}
+    key: dict[str, Any] = {"kind": "label", **content_of(item), "judge": dict(definition)}
+    return key | ({"finish_reason": FILTERED} if item.filtered else {})
 
 
 def softmax(scores: Sequence[float]) -> list[float]:

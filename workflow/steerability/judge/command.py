@@ -54,7 +54,8 @@ def judge(
 ) -> None:
     """Label completions.
 
-    An input line has ``id, category, context, prompt, response``; further fields are not read.
+    An input line has ``id, category, context, prompt, response``; of further fields
+    only a ``finish_reason`` of ``content_filter`` counts.
     An output line, in input order, has ``id, label, reason, probabilities, judge, key``.
     """
     items = read_cells(cells, blind=blind)

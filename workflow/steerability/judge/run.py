@@ -1,7 +1,7 @@
 """Running a judge over completions, with the store between them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from steerability.store import Store
 
 _FIELDS = ("label", "reason", "probabilities")
 
+_NOT_ITS_OWN = "not judged: the endpoint's filter kept back the model's own text, or part of it"
 _SHOWN = set(JudgeInput.model_fields)
 
 
@@ -26,8 +27,8 @@ def read_cells(path: Path, *, blind: bool = False) -> list[JudgeInput]:
     """Return the completions of a JSON-lines file.
 
     Args:
-        path: one object a line with ``id, category, context, prompt, response``; further fields
-            are not read.
+        path: one object a line with ``id, category, context, prompt, response``; of further fields
+            only ``finish_reason`` is read, which tells what an endpoint filtered.
         blind: show the judge ``scenario_prompt``, the prompt without the intervention's text.
 
     Raises:
@@ -68,7 +69,7 @@ def run_judge(
         One label per cell, in the order of ``cells``.
     """
     if isinstance(judge, Settling):
-        judge.settle(cells)
+        judge.settle([cell for cell in cells if not cell.filtered])
     keys = [label_key(cell, judge.definition) for cell in cells]
     names = [digest(key) for key in keys]
     if store is not None:
@@ -86,7 +87,7 @@ def run_judge(
     made = len(wanted)
     place_of = {cells[place].id: place for place in wanted.values()}
     with Progress("judge", made, log=log, unit="") as progress:
-        for verdict in judge.label([cells[place] for place in wanted.values()]):
+        for verdict in _verdicts(judge, [cells[place] for place in wanted.values()]):
             place = place_of.pop(verdict.id)
             values[names[place]] = _value(verdict)
             if store is not None:
@@ -109,6 +110,14 @@ def run_judge(
         note = ", ".join(part for part in (note, extra) if part)
         progress.close_with(len(cells), len(cells) - made, made, note)
     return labels
+
+
+def _verdicts(judge: Judge, cells: Sequence[JudgeInput]) -> Iterator[Verdict]:
+    """Yield a judge's verdicts; a reply that an endpoint filtered is not put to it."""
+    for cell in cells:
+        if cell.filtered:
+            yield Verdict(id=cell.id, label=JUDGE_FAILED, reason=_NOT_ITS_OWN)
+    yield from judge.label([cell for cell in cells if not cell.filtered])
 
 
 def _value(verdict: Verdict) -> dict[str, Any]:

@@ -76,7 +76,12 @@
 
   const pairs = (names, text = title) => names.map((name) => [name, text(name)]);
   const named = (table) => Object.entries(table).map(([name, [text]]) => [name, text]);
-  const present = data.finish.filter((reason) => cells.some((cell) => cell.finish === reason));
+  // what ended an output: the filter's name, its words, and what data.finish calls it
+  const ENDS = [
+    ["cut", "a limit (cut off)", ["length", "context"]],
+    ["stop", "the model itself", ["stop"]],
+    ["filtered", "the endpoint's filter", ["content_filter"]],
+  ].filter(([, , reasons]) => cells.some((cell) => reasons.includes(cell.finish)));
   const marked = (judge) => (judge.note ? `${judge.name}*` : judge.name);
   const FIELDS = [
     ["model", "Model", pairs(data.models.map((model) => model.name), (name) => name)],
@@ -88,7 +93,7 @@
     ["label", "Label by this judge", pairs(data.labels)],
     ...(data.judges.length > 1 ? [["agreement", "Judges", named(AGREEMENT)]] : []),
     ...(Object.keys(FLIPS).length ? [["flip", "Flips: converges", named(FLIPS)]] : []),
-    ...(present.length ? [["finish", "Ended by", [["cut", "a limit (cut off)"], ["stop", "the model itself"]]]] : []),
+    ...(ENDS.length ? [["finish", "Ended by", ENDS.map(([name, words]) => [name, words])]] : []),
   ];
   const KEYS = [...FIELDS.map(([key]) => key), "text"];
 
@@ -171,7 +176,8 @@
     if (label >= 0) tests.push((cell) => cell.labels[judge] === label);
     if (state.agreement) tests.push((cell) => AGREEMENT[state.agreement][1](cell, judge));
     if (state.flip) tests.push((cell) => FLIPS[state.flip][1](cell, judge));
-    if (state.finish) tests.push((cell) => (state.finish === "stop" ? cell.finish === "stop" : cell.finish !== null && cell.finish !== "stop"));
+    const ends = ENDS.find(([name]) => name === state.finish);
+    if (ends) tests.push((cell) => ends[2].includes(cell.finish));
     if (state.text) {
       readSearchable(() => true);
       const wanted = state.text.toLowerCase();
@@ -242,7 +248,7 @@
     const add = (name, value, mono) => {
       if (value !== null && value !== undefined) list.append(make("dt", { text: name }), make("dd", { class: mono ? "mono" : null, text: value }));
     };
-    const ends = { stop: "by the model itself", length: "at the token limit (cut off)", context: "at the end of the context (cut off)" };
+    const ends = { stop: "by the model itself", length: "at the token limit (cut off)", context: "at the end of the context (cut off)", content_filter: "by the endpoint's filter (judged by none)" };
     add("ended", output.finish === null ? "not known" : ends[output.finish]);
     add("prompt tokens", output.promptTokens === null ? null : `${output.promptTokens.toLocaleString("en")}${output.truncated ? " (prompt cut)" : ""}`);
     add("new tokens", output.completionTokens === null ? null : output.completionTokens.toLocaleString("en"));

@@ -5,15 +5,15 @@ out of the index, so that the list of cells is there at once and a text is parse
 """
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 from markupsafe import Markup
 
 from steerability.analyse.grid import ALL_LABELS
 from steerability.pages.collect import Run
-from steerability.records import Completion
+from steerability.records import Completion, FinishReason
 
-FINISH_REASONS = ("stop", "length", "context")
+FINISH_REASONS: tuple[FinishReason, ...] = get_args(FinishReason)
 UNKNOWN = -1
 # none of these can end a script block, open a comment in it, or break a line of JavaScript
 _ESCAPES = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"}
