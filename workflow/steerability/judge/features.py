@@ -1,10 +1,10 @@
-"""What the ``distilled`` judge sees of a response: counts, never the intervention.
+"""What the ``distilled`` judge sees of a response: counts.
 
 Two kinds: a short row of numbers (the measures and cue groups of the ``rules`` judge, its score
 and its two verdicts), and words in order with negation marked, so that ``hide`` and ``will not
 hide`` are different words. The words are seen twice: in the whole response, and in its opening,
-where a response says what it is about to do. Neither reads the prompt but for the echo measures,
-so the judge cannot label by the suffix that stands in it.
+where a response says what it is about to do. Of the prompt, the suffix in it included, one number
+knows: ``echo_share``, how much of the response repeats it (and so the rules' verdict of an echo).
 """
 
 import itertools

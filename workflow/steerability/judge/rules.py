@@ -2,8 +2,9 @@
 
 It decides in the order of the published protocol's definitions: unusable text first, then text
 that mainly declines, then convergence by weighted cues; what is left engages without converging.
-It reads the response; of the prompt it uses only the words, to tell an echo, and never the
-intervention, so that it cannot label by condition.
+It reads the response. Of the prompt, the intervention's text included, it knows one thing:
+``echo_share``, how much of the response repeats it. A response that repeats the intervention thus
+scores otherwise than under another; nothing else depends on the condition.
 """
 
 import re
