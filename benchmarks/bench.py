@@ -161,7 +161,9 @@ def one_intervention(bench: Bench) -> None:
 
 
 def _narrow(contender: Contender) -> bool:
-    return isinstance(contender, Server) and contender.slots == 1 and not contender.flash
+    """Whether it is a server of one slot, but for the one without a prompt cache."""
+    one = isinstance(contender, Server) and contender.slots == 1
+    return one and not (contender.flash and not contender.cache)
 
 
 def three_interventions(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import gguf
 import pytest
 
 from steerability.engine import Engine, Job, PromptError, Sampling, WeightsError, generation_key
@@ -128,6 +129,30 @@ def test_weights_that_cannot_be_loaded(tmp_path, dense):
         (tmp_path / "cut.gguf").write_bytes(content[:size])
         with pytest.raises(WeightsError, match="cut short"):
             Engine(tmp_path / "cut.gguf")
+
+
+def test_a_model_whose_sequences_cannot_be_cut_is_refused(tmp_path):
+    """A header is enough: llama.cpp knows the kind by the architecture's name."""
+    path = tmp_path / "mamba.gguf"
+    writer = gguf.GGUFWriter(path, "mamba")
+    writer.add_context_length(1024)
+    writer.add_embedding_length(64)
+    writer.add_block_count(2)
+    writer.add_ssm_conv_kernel(4)
+    writer.add_ssm_inner_size(128)
+    writer.add_ssm_state_size(16)
+    writer.add_ssm_time_step_rank(4)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(["a", "b", "ab"])
+    writer.add_token_types([gguf.TokenType.NORMAL] * 3)
+    writer.add_token_merges(["a b"])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(WeightsError, match="mamba is a recurrent model"):
+        Engine(path)
 
 
 BASE = {"weights_sha256": "a" * 64, "prompt": (1, 2), "max_tokens": 5, "stop": (2, 3)}

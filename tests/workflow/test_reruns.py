@@ -179,6 +179,18 @@ def test_verify_finds_a_completion_that_was_tampered_with(place: Place, steerabi
     assert "6 of 12 cells made again differ" in result.stderr
 
 
+def test_verify_leaves_cells_of_an_accelerator_out_of_its_sample(
+    place: Place, steerability: Run
+) -> None:
+    for facts in place.run.glob("facts/generate/smollm2-135m-chat-*.json"):
+        told = json.loads(facts.read_text())
+        facts.write_text(json.dumps({**told, "gpu_layers": 31}))
+    result = steerability("verify", place.run, "--sample", 12, cwd=place.folder)
+    assert result.returncode == 0, result.stderr
+    assert "6 cells made again, the same bytes" in result.stdout
+    assert "6 cells were made on an accelerator" in result.stdout
+
+
 def test_expected_digests_name_the_first_stage_that_differs(
     place: Place, steerability: Run, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ The rules that keep a sequence's logits equal, bit for bit, whatever runs beside
 
 import ctypes
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,14 +151,16 @@ class Context:
         if shape == 1:
             return self.rows(0, [tokens[0]], positions[0], [0])
         batch = self._decode
+        # junk stands at the first position, so its slots must be empty
+        junk = range(rows, shape)
+        self._empty(junk)
         batch.token[:rows] = tokens
         batch.token[rows:shape] = _JUNK
         batch.pos[:rows] = positions
         batch.pos[rows:shape] = 0
         batch.output[:shape] = 1
         self._run(batch, shape)
-        for slot in range(rows, shape):
-            self.forget(slot)
+        self._empty(junk)
         return self._logits(rows)
 
     def rows(
@@ -212,8 +214,7 @@ class Context:
 
     def clear(self) -> None:
         """Empty all slots."""
-        for slot in range(self.layout.width):
-            self.forget(slot)
+        self._empty(range(self.layout.width))
 
     def use_threads(self, threads: int) -> None:
         """Run the following steps on so many CPU threads."""
@@ -221,7 +222,8 @@ class Context:
 
     def forget(self, slot: int, position: int = 0) -> None:
         """Drop a slot's tokens from a position on."""
-        lib.llama_memory_seq_rm(self._memory, slot, position, -1)
+        if not lib.llama_memory_seq_rm(self._memory, slot, position, -1):
+            raise EngineError("llama.cpp cannot cut a sequence of this model short")
 
     def save(self, slot: int) -> State:
         """Return a copy of a slot's keys and values."""
@@ -250,6 +252,10 @@ class Context:
             raise EngineError("llama.cpp cannot copy a sequence into its cache")
         if tokens is not None:
             self.forget(slot, tokens)
+
+    def _empty(self, slots: Iterable[int]) -> None:
+        for slot in slots:
+            self.forget(slot)
 
     def _run(self, batch: _Batch, rows: int) -> None:
         batch.raw.n_tokens = rows

@@ -122,13 +122,18 @@ def device_width(demand: Demand, tokens: int, wanted: int, total: int) -> int:
     Raises:
         MemoryShortError: not even one slot fits.
     """
-    rounded = -(-tokens // GPU_CELL_GRID) * GPU_CELL_GRID
-    width = fitting_width(demand, rounded, wanted, total, "VRAM")
+    width = fitting_width(demand, _on_grid(tokens), wanted, total, "VRAM")
     return width if width < 8 else width - width % 8
+
+
+def _on_grid(tokens: int) -> int:
+    return -(-tokens // GPU_CELL_GRID) * GPU_CELL_GRID
 
 
 def device_layers(demand: Demand, tokens: int, total: int, free_ram: int) -> int:
     """Return how many layers to put on an accelerator: all, as many as fit with one slot, or none.
+
+    They stand in every key there: the context is rounded up as for ``device_width``.
 
     Args:
         demand: the model.
@@ -140,7 +145,7 @@ def device_layers(demand: Demand, tokens: int, total: int, free_ram: int) -> int
         MemoryShortError: card and RAM together do not hold the model; names both.
     """
     room = int(total * SHARE) - CONSTANT_BYTES
-    per_layer = (demand.weights + demand.slot(tokens)) / demand.layers
+    per_layer = (demand.weights + demand.slot(_on_grid(tokens))) / demand.layers
     layers = min(demand.layers, max(0, int(room / per_layer)))
     rest = int((demand.layers - layers) * per_layer)
     if layers < demand.layers and rest + CONSTANT_BYTES > free_ram * SHARE:

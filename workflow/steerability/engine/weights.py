@@ -38,6 +38,21 @@ class Weights:
             if not self.model:
                 raise WeightsError(_in_words(reason()), "fetch the file again")
         self.architecture = self.metadata("general.architecture") or ""
+        self._check_kind()
+
+    def _check_kind(self) -> None:
+        """Refuse what has no KV cache that can be cut and copied token by token."""
+        for kind, found in (
+            ("a recurrent model", lib.llama_model_is_recurrent),
+            ("a hybrid of attention and recurrence", lib.llama_model_is_hybrid),
+            ("a model with an encoder", lib.llama_model_has_encoder),
+        ):
+            if found(self.model):
+                self.close()
+                raise WeightsError(
+                    f"{self.architecture} is {kind}; the engine runs decoder-only transformers",
+                    "name other weights",
+                )
 
     def __enter__(self) -> "Weights":
         return self

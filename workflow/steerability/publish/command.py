@@ -72,14 +72,18 @@ def verify(
         print(f"verify: the digest is that of {expected}")
     if sample:
         seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-        made, faults = check_sample(folder, weights_dir, sample, seed)
+        made, faults, accelerated = check_sample(folder, weights_dir, sample, seed)
         if faults:
             _report(faults, f"{len(faults)} of {made} cells made again differ (--seed {seed})")
-        print(
-            f"verify: {made} cells made again, the same bytes (--seed {seed})"
-            if made
-            else "verify: the run generated nothing here, no cell to make again"
-        )
+        if made:
+            print(f"verify: {made} cells made again, the same bytes (--seed {seed})")
+        elif not accelerated:
+            print("verify: the run generated nothing here, no cell to make again")
+        if accelerated:
+            print(
+                f"verify: {accelerated} cells were made on an accelerator, where bytes may depend "
+                "on the batch: none of them is made again"
+            )
     if record is not None:
         expected_of = Expected(digest=here.digest, stages=here.stages)
         write_atomic(record, f"{expected_of.model_dump_json(indent=1)}\n".encode())

@@ -18,11 +18,19 @@ from steerability.records import Completion, Output, PlannedRequest
 
 
 class Made(NamedTuple):
-    """A cell that the run generated: its job, its request, the digest of its weights."""
+    """A cell that the run generated.
+
+    Attributes:
+        job: the job that made it.
+        request: what was asked for.
+        weights_sha256: the digest of its weights.
+        accelerated: made on an accelerator, where bytes may depend on the job's batches.
+    """
 
     job: str
     request: PlannedRequest
     weights_sha256: str
+    accelerated: bool
 
 
 def read_made(folder: Path) -> dict[str, Made]:
@@ -38,14 +46,14 @@ def read_made(folder: Path) -> dict[str, Made]:
         job = f"{path.parent.name}-{path.stem}"
         facts = folder / "facts" / "generate" / f"{job}.json"
         try:
-            sha256 = json.loads(facts.read_text(encoding="utf-8")).get("weights_sha256")
+            told = json.loads(facts.read_text(encoding="utf-8"))
         except OSError as error:
             raise UserError(
                 f"cannot be read: {error.strerror}", where=error.filename, mend="run it again"
             ) from error
-        if sha256 is not None:
-            requests = read_records(path, PlannedRequest)
-            found |= {request.id: Made(job, request, sha256) for request in requests}
+        if sha256 := told.get("weights_sha256"):
+            for request in read_records(path, PlannedRequest):
+                found[request.id] = Made(job, request, sha256, bool(told.get("gpu_layers")))
     return found
 
 
@@ -62,7 +70,7 @@ def generate_again(cells: Sequence[Made], weights_dir: Path, scratch: Path) -> I
         UserError: the weights are not there.
         RuntimeError: ``steerability generate`` failed; its own line went to stderr.
     """
-    job, _, sha256 = cells[0]
+    job, sha256 = cells[0].job, cells[0].weights_sha256
     weights = weights_dir / f"{sha256}.gguf"
     if not weights.exists():
         raise UserError(
@@ -80,20 +88,33 @@ def generate_again(cells: Sequence[Made], weights_dir: Path, scratch: Path) -> I
         yield completion(cell.request, made)
 
 
-def check_sample(folder: Path, weights_dir: Path, size: int, seed: int) -> tuple[int, list[str]]:
+class Sampled(NamedTuple):
+    """What came of a sample.
+
+    Attributes:
+        made: how many cells were made again.
+        faults: one clause for each that came out otherwise.
+        accelerated: cells that could not be drawn, since an accelerator made them.
+    """
+
+    made: int
+    faults: list[str]
+    accelerated: int
+
+
+def check_sample(folder: Path, weights_dir: Path, size: int, seed: int) -> Sampled:
     """Generate a random sample of a run's cells again and compare them with its completions.
+
+    Cells are made again on the CPU, so those that an accelerator made are not drawn.
 
     Args:
         folder: the run's folder.
         weights_dir: folder with the weights, named by digest.
         size: how many cells, at most.
         seed: chooses the sample.
-
-    Returns:
-        How many cells were made again, and one clause for each that came out otherwise.
     """
     made, completions = read_made(folder), read_completions(folder)
-    here = [name for name in completions if name in made]
+    here = [name for name in completions if name in made and not made[name].accelerated]
     chosen = random.Random(seed).sample(here, min(size, len(here)))
     cells = sorted((made[name] for name in chosen), key=attrgetter("job"))
     faults = []
@@ -102,4 +123,4 @@ def check_sample(folder: Path, weights_dir: Path, size: int, seed: int) -> tuple
             for row in generate_again([*group], weights_dir, Path(scratch)):
                 if row != completions[row.id]:
                     faults.append(f"{row.id} came out otherwise")
-    return len(chosen), faults
+    return Sampled(len(chosen), faults, sum(cell.accelerated for cell in made.values()))
