@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import yaml
 
+from steerability.config.inputs import check_inputs, named_files
 from steerability.config.load import check_config, load_config, merge
 from steerability.config.schema import PAGE_PATH, SCHEMA_PATH, page_text, schema_text
 from steerability.errors import UserError
@@ -92,3 +93,40 @@ def test_an_overlay_replaces_lists_and_merges_mappings() -> None:
     base = {"a": {"x": 1, "y": [1, 2]}, "b": 1}
     assert merge(base, {"a": {"y": [3]}, "c": 2}) == {"a": {"x": 1, "y": [3]}, "b": 1, "c": 2}
     assert base == {"a": {"x": 1, "y": [1, 2]}, "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("analysis", "said"),
+    [
+        ({"reference_labels": ["human.jsonl"]}, "analysis.reference_labels is missing"),
+        ({"calibration": "results/old/cells.csv"}, "analysis.calibration is missing"),
+        ({"ablations": {"bare": "results/b/table1.csv"}}, "analysis.ablations.bare is missing"),
+    ],
+)
+def test_a_file_that_the_analysis_reads_is_looked_for_before_anything_runs(
+    analysis: dict[str, Any],
+    said: str,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Labels of the user's beside the other files of the config, results in the working folder."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    for folder in (home / "workflow", work):
+        folder.parent.mkdir(exist_ok=True)
+    (home / "workflow").symlink_to(root / "workflow")
+    work.mkdir()
+    monkeypatch.chdir(work)
+    demo = [root / "config.yaml", root / "config" / "demo.yaml"]
+    plain = load_config(demo)
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(yaml.safe_dump({"analysis": analysis}))
+    config = load_config([*demo, overlay])
+    check_inputs(plain, home)
+    with pytest.raises(UserError, match=said):
+        check_inputs(config, home)
+    [named] = set(named_files(config, home)) - set(named_files(plain, home))
+    named.parent.mkdir(parents=True, exist_ok=True)
+    named.touch()
+    check_inputs(config, home)
+    assert named.resolve().parent == home or named.resolve().is_relative_to(work / "results")

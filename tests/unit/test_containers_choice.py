@@ -55,7 +55,9 @@ def test_what_lies_elsewhere_is_bound(tmp_path: Path, monkeypatch: pytest.Monkey
     work, far = tmp_path / "work", tmp_path / "far"
     work.mkdir()
     far.mkdir()
-    (far / "polite.txt").write_text("Please.\n")
+    read = ("polite.txt", "human.jsonl", "cells.csv", "table1.csv")
+    for name in read:
+        (far / name).write_text("Please.\n")
     config = config_of(
         tmp_path,
         results=str(work / "results"),
@@ -63,13 +65,18 @@ def test_what_lies_elsewhere_is_bound(tmp_path: Path, monkeypatch: pytest.Monkey
         weights_dir=str(work / "weights"),
         sources={"folder": str(far / "sources")},
         interventions=["pro", "polite"],
+        analysis={
+            "reference_labels": [str(far / "human.jsonl")],
+            "calibration": str(far / "cells.csv"),
+            "ablations": {"no-context": str(far / "table1.csv")},
+        },
         catalogue={"interventions": {"polite": str(far / "polite.txt")}},
     )
     pins = read_pins(Path("config/weights.csv"))
     bound = [word for word in binds_of(config, HOME, pins.values(), work) if word != "--bind"]
     assert f"{far}/store:{far}/store" in bound
     assert f"{far}/sources:{far}/sources" in bound
-    assert f"{far}/polite.txt:{far}/polite.txt:ro" in bound
+    assert {f"{far}/{name}:{far}/{name}:ro" for name in read} <= set(bound)
     assert not any(word.startswith(str(work)) for word in bound)
     # the repository, read only, since the work is not below it; and the installed weights
     home = HOME.resolve()

@@ -96,18 +96,19 @@ class Analysis(Section):
     )
     reference_labels: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = Field(
         default=(),
-        description="label files (human ones, say) that take the reference judge's place; they "
-        "may cover some cells only",
+        description="label files (human ones, say), relative to the repository, that take the "
+        "reference judge's place; they may cover some cells only",
     )
     ablations: dict[Name, str] = Field(
         default={},
-        description="name of a variant of the protocol → `table1.csv` of its run, drawn beside "
-        "this run's gap",
+        description="name of a variant of the protocol → `table1.csv` of its run (relative to the "
+        "working folder, as `results` is), drawn beside this run's gap",
     )
     calibration: str | None = Field(
         default=None,
-        description="cells.csv of a run that has the judges and the reference side by side, for "
-        "a run whose own cells have no reference labels",
+        description="cells.csv of a run that has the judges and the reference side by side "
+        "(relative to the working folder, as `results` is), for a run whose own cells have no "
+        "reference labels",
     )
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ def check_inputs(config: Config, home: Path) -> None:
 
     Args:
         config: the run.
-        home: the repository, which paths in the config are relative to.
+        home: the repository, which the config's own files are relative to.
 
     Raises:
         UserError: a file is missing or wrong; names it.
@@ -27,11 +27,9 @@ def check_inputs(config: Config, home: Path) -> None:
         text = config.catalogue.interventions[name]
         if text and not text.startswith(PUBLISHED):
             load_intervention(name, home / text)
-    for what, path in _further_files(config):
-        if not (home / path).is_file():
-            raise UserError(
-                f"{what} is missing", where=home / path, mend="correct the path in the config"
-            )
+    for what, path in _further_files(config, home):
+        if not path.is_file():
+            raise UserError(f"{what} is missing", where=path, mend="correct the path in the config")
 
 
 def named_files(config: Config, home: Path) -> list[Path]:
@@ -39,24 +37,32 @@ def named_files(config: Config, home: Path) -> list[Path]:
 
     Args:
         config: the run.
-        home: the repository, which paths in the config are relative to.
+        home: the repository, which the config's own files are relative to.
     """
     suite = config.catalogue.suites[config.suite]
     texts = [config.catalogue.interventions[name] for name in config.interventions]
     files = [suite.path] if isinstance(suite, SuiteFile) else []
     files += [text for text in texts if text and not text.startswith(PUBLISHED)]
-    files += [path for _, path in _further_files(config)]
-    return [home / path for path in files]
+    return [home / path for path in files] + [path for _, path in _further_files(config, home)]
 
 
-def _further_files(config: Config) -> Iterator[tuple[str, str]]:
-    """Yield templates and rubrics: what messages call them, and their paths."""
+def _further_files(config: Config, home: Path) -> Iterator[tuple[str, Path]]:
+    """Yield templates, rubrics and what the analysis reads: their names in messages, and paths.
+
+    What a run made lies, as ``results`` does, below the working folder.
+    """
     for name in config.models:
         model = config.catalogue.models[name]
         template = model.template if isinstance(model, GgufModel) else "gguf"
         if template not in ("gguf", "none"):
-            yield f"the chat template of {name}", template
+            yield f"the chat template of {name}", home / template
     for chosen in config.judges:
         rubric = getattr(config.catalogue.judges[chosen.judge], "rubric", None)
         if rubric:
-            yield f"the rubric of {chosen.judge}", rubric
+            yield f"the rubric of {chosen.judge}", home / rubric
+    for labels in config.analysis.reference_labels:
+        yield "analysis.reference_labels", home / labels
+    for variant, table in config.analysis.ablations.items():
+        yield f"analysis.ablations.{variant}", Path(table)
+    if config.analysis.calibration is not None:
+        yield "analysis.calibration", Path(config.analysis.calibration)
