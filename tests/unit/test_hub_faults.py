@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from steerability import patience
 from steerability.cli import run
 from steerability.errors import UserError
 from steerability.fetch.pins import read_pins, write_pins
@@ -213,3 +214,28 @@ def test_a_full_disk_keeps_what_was_fetched(hub: Hub, places: Places, tmp_path: 
     have = next(int(line) for line in done.stdout.splitlines() if line.isdigit())
     assert have > 8 << 20
     assert hub.gets()[-1].range == f"bytes={have}-"
+
+
+def test_a_file_left_by_an_older_pin_is_not_taken_for_the_pinned_one(
+    hub: Hub, places: Places, said: list[str]
+) -> None:
+    """One of two shards lies there already, of the right name and size and with other bytes."""
+    names = [f"m-0000{n}-of-00002.gguf" for n in (1, 2)]
+    hub.add(REPOSITORY, {name: bytes([n]) * 50_000 for n, name in enumerate(names)})
+    stale = places.folder / ".incoming" / "tiny" / names[1]
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"x" * 50_000)
+    weights = fetch(pin(file=names[0], sha256=None), places, said)
+    shards = [(places.folder / weights.sha256 / name).read_bytes() for name in names]
+    assert shards == [bytes([n]) * 50_000 for n in (0, 1)]
+    assert len(hub.gets()) == 2
+
+
+def test_the_wait_that_a_server_asks_for_is_kept(
+    hub: Hub, places: Places, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(patience.time, "sleep", waits.append)
+    hub.faults.append(Fault("/api/", 429, headers={"Retry-After": "7"}, times=1))
+    assert fetch(pin(), places, said).path.read_bytes() == BODY
+    assert waits == [7.0]

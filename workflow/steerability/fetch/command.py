@@ -12,8 +12,8 @@ from steerability.fetch.download import fetch_sources
 from steerability.fetch.lock import lock_table
 from steerability.fetch.pins import WeightPin, find_pin
 from steerability.fetch.sources import RAW_FILES, SourceFolder
-from steerability.fetch.transfer import together
-from steerability.fetch.weights import Places, Say, obtain
+from steerability.fetch.transfer import Say, together
+from steerability.fetch.weights import Places, obtain
 
 
 def fetch(

@@ -7,7 +7,7 @@ again, and one that was altered is fetched anew.
 
 import hashlib
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,11 +16,9 @@ import httpx
 from steerability.canonical import sha256_file
 from steerability.errors import UserError
 from steerability.fetch.sources import MAX_BYTES, Source, SourceFolder, fault
-from steerability.fetch.transfer import together
+from steerability.fetch.transfer import Say, together
 from steerability.files import write_atomic
 from steerability.patience import PASSING, PassingError, patiently, retry_after
-
-Say = Callable[[str], None]
 
 ATTEMPTS = 6
 WAIT_SECONDS = 0.5

@@ -9,7 +9,7 @@ when the hub redirects to a storage host.
 
 import difflib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,10 +18,8 @@ from typing import NamedTuple
 from steerability.canonical import sha256_file
 from steerability.errors import UserError
 from steerability.fetch.pins import WeightPin
-from steerability.fetch.transfer import check_room, explained, patiently, together, transfer
+from steerability.fetch.transfer import Say, check_room, explained, persist, together, transfer
 from steerability.weightfile import combine, shard_names
-
-Say = Callable[[str], None]
 
 _TIMEOUT = 30.0
 
@@ -65,7 +63,7 @@ def ask(pin: WeightPin) -> HubState:
 
     api = HfApi(endpoint=endpoint())
     with _explained(pin):
-        info = patiently(
+        info = persist(
             lambda: api.model_info(
                 pin.repository, revision=pin.revision, files_metadata=True, timeout=_TIMEOUT
             )
@@ -111,7 +109,7 @@ def download(pin: WeightPin, state: HubState, folder: Path, say: Say) -> Path:
             announced.
     """
     targets = {folder / Path(file.name).name: file for file in state.files}
-    missing = {target: file for target, file in targets.items() if not target.exists()}
+    missing = {target: file for target, file in targets.items() if not _is(target, file)}
     needed = sum(file.size - _size(_part(target, file)) for target, file in missing.items())
     check_room(needed, folder, pin.name)
     together([partial(_one, pin, state, file, target, say) for target, file in missing.items()])
@@ -168,6 +166,11 @@ def _one(pin: WeightPin, state: HubState, file: HubFile, target: Path, say: Say)
             f"(SHA-256 {actual}, announced {file.sha256}); they were dropped, start again"
         )
     part.replace(target)
+
+
+def _is(target: Path, file: HubFile) -> bool:
+    """Say whether a file lies there already; it may be of an earlier pin."""
+    return target.exists() and sha256_file(target) == file.sha256
 
 
 def _part(target: Path, file: HubFile) -> Path:

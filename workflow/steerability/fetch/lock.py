@@ -1,6 +1,5 @@
 """``steerability lock``: commit, digest and size from the hub into the weights table."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
@@ -8,6 +7,7 @@ from filelock import FileLock
 from steerability.errors import UserError
 from steerability.fetch.hub import HubState, ask
 from steerability.fetch.pins import WeightPin, read_pins, write_pins
+from steerability.fetch.transfer import Say
 
 
 def lock_pin(pin: WeightPin) -> tuple[WeightPin, HubState]:
@@ -55,7 +55,7 @@ def record(table: Path, locked: WeightPin) -> bool:
     return True
 
 
-def lock_table(table: Path, names: list[str], say: Callable[[str], None]) -> int:
+def lock_table(table: Path, names: list[str], say: Say) -> int:
     """Lock the named hub weights of a table, or all of them; each is written as it is known.
 
     Returns:

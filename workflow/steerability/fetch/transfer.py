@@ -18,10 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 from tqdm import tqdm
 
-from steerability.patience import PASSING
+from steerability.patience import PASSING, PassingError, patiently, retry_after
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_UPDATE_CHECK", "1")
@@ -30,6 +29,7 @@ Say = Callable[[str], None]
 
 ATTEMPTS = 5
 WAIT_SECONDS = 2.0
+LONGEST_WAIT = 60.0
 RESERVE_BYTES = 64 << 20
 _SAY_EVERY = 30.0
 
@@ -70,18 +70,29 @@ def transfer(
                 tqdm_class=_bar(label, say),
             )
 
-    patiently(go_on)
+    persist(go_on)
 
 
-def patiently(action: Callable[[], Any]) -> Any:
-    """Run an action again, with growing waits, while the server or the network fails in passing."""
-    retrying = Retrying(
-        retry=retry_if_exception(_passing),
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential(multiplier=WAIT_SECONDS, max=60),
-        reraise=True,
-    )
-    return retrying(action)
+def persist(action: Callable[[], Any]) -> Any:
+    """Return what an action of the hub's client returns, patient with what fails in passing.
+
+    Raises:
+        Exception: the client's own, the last one where it kept failing.
+    """
+
+    def attempt() -> Any:
+        try:
+            return action()
+        except Exception as error:
+            failure = _passing(error)
+            if failure is None:
+                raise
+            raise failure from error
+
+    try:
+        return patiently(attempt, attempts=ATTEMPTS, first=WAIT_SECONDS, longest=LONGEST_WAIT)
+    except PassingError as failure:
+        raise failure.__cause__ or failure from None
 
 
 def check_room(needed: int, folder: Path, label: str) -> None:
@@ -175,13 +186,15 @@ def explained(label: str, refusal: Callable[[int, str], Exception | None]) -> It
         raise OSError(f"{label}: the disk is full; {kept}, make room and start again") from None
 
 
-def _passing(error: BaseException) -> bool:
+def _passing(error: Exception) -> PassingError | None:
+    """Return an error of the client as one that may pass, with the wait that is asked for."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
 
-    if isinstance(error, HfHubHTTPError):
-        return error.response.status_code in PASSING
-    return isinstance(error, httpx2.TransportError)
+    if isinstance(error, HfHubHTTPError) and error.response.status_code in PASSING:
+        asked = error.response.headers.get("Retry-After", "")
+        return PassingError(type(error).__name__, retry_after(asked))
+    return PassingError(type(error).__name__) if isinstance(error, httpx2.TransportError) else None
 
 
 def _bar(label: str, say: Say) -> type[Any]:

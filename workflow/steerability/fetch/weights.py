@@ -8,7 +8,7 @@ Sharded weights lie in ``FOLDER/<sha256>/``, with ``<sha256>.gguf`` a link to th
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -20,10 +20,8 @@ from steerability.fetch.hub import HubState, cached, download
 from steerability.fetch.lock import lock_pin, record
 from steerability.fetch.package import download_member, installed_file
 from steerability.fetch.pins import WeightPin
-from steerability.fetch.transfer import check_room, explained, transfer
+from steerability.fetch.transfer import Say, check_room, explained, transfer
 from steerability.weightfile import shard_names, weights_bytes, weights_sha256
-
-Say = Callable[[str], None]
 
 
 class Weights(NamedTuple):
