@@ -1,5 +1,7 @@
 """Apptainer and the CPU images, brought here where they are missing: minutes, once."""
 
+import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +16,24 @@ IMAGES = ROOT / "containers" / "images"
 Outside = Callable[..., dict[str, Any]]
 
 
+def skip_without_root(what: str, *, there: bool = False) -> None:
+    """Skip a test that would install or start something as root; CI must never do without.
+
+    Args:
+        what: what needs root.
+        there: it does not, since it is done already.
+    """
+    if os.geteuid() != 0 and not there and not os.environ.get("CI"):
+        pytest.skip(f"{what} needs root")
+
+
 @pytest.fixture(scope="session")
 def images() -> Path:
     """The folder of the engine and analysis images."""
+    skip_without_root(
+        "installing Apptainer (containers/install-apptainer.sh)",
+        there=shutil.which("apptainer") is not None,
+    )
     subprocess.run([ROOT / "containers" / "install-apptainer.sh"], check=True)
     for name in ("engine", "analysis"):
         subprocess.run(

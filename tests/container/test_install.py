@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from . import conftest
+
 SCRIPT = Path(__file__).parents[2] / "containers" / "install-apptainer.sh"
 
 
@@ -61,3 +63,27 @@ def test_other_machines_are_refused_in_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "only Debian 12 on x86-64 is supported" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("user", "there", "ci", "skipped"),
+    [
+        (1000, False, None, True),
+        (1000, False, "1", False),
+        (1000, True, None, False),
+        (0, False, None, False),
+    ],
+)
+def test_an_ordinary_user_without_apptainer_skips_and_ci_never_does(
+    monkeypatch: pytest.MonkeyPatch, user: int, there: bool, ci: str | None, skipped: bool
+) -> None:
+    monkeypatch.setattr(conftest.os, "geteuid", lambda: user)
+    monkeypatch.delenv("CI", raising=False)
+    if ci:
+        monkeypatch.setenv("CI", ci)
+    try:
+        conftest.skip_without_root("installing it", there=there)
+    except pytest.skip.Exception as skip:
+        assert skipped and str(skip) == "installing it needs root"
+    else:
+        assert not skipped

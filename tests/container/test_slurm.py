@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 from support.small_run import Place
 
-from .conftest import Outside
+from .conftest import Outside, skip_without_root
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(2400)]
 
@@ -30,6 +30,7 @@ WORDS = (
 @pytest.fixture
 def cluster() -> Iterator[Path]:
     """A Slurm of this machine, in a folder that its daemons may read."""
+    skip_without_root("a Slurm of this machine (tests/container/slurm-cluster.sh)")
     folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
     folder.chmod(0o755)
     subprocess.run([SCRIPT, "start", folder], check=True)
