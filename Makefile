@@ -10,6 +10,7 @@ LOCKS := envs/dev.txt envs/build.txt envs/llama.txt envs/llama-flags.txt envs/we
 MIRROR ?=
 MODELS ?=
 RETRAIN ?=
+CONFIG ?=
 RUN ?= demo
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # one run at a time in a working tree: a killed run leaves no lock behind
@@ -57,11 +58,15 @@ container-cuda: ## build the engine's CUDA image [CUDA_ARCHITECTURES="80;86;89;9
 verify: $(VENV)/complete ## check every digest of a run and make a sample of cells again [RUN=demo]
 	$(BIN)/steerability verify results/$(RUN) $(addprefix --expected ,$(wildcard workflow/reference/$(RUN).json))
 
-export: $(EXPORT)/complete ## a finished run as Inspect logs and as an RO-Crate [RUN=demo]
+# config.yaml is of the run paper; what is laid over it names another
+OVERLAYS = $(or $(CONFIG),$(wildcard config/$(RUN).yaml))
+CONFIGS = $(if $(OVERLAYS)$(filter paper,$(RUN)),config.yaml $(OVERLAYS))
+
+export: $(EXPORT)/complete ## a finished run as Inspect logs and as an RO-Crate [RUN=demo] [CONFIG="FILE ..."]
 	rm -rf results/$(RUN)/export
 	PYTHONPATH=workflow $(EXPORT)/bin/python -m steerability export results/$(RUN) \
 	  --inspect results/$(RUN)/export/inspect --ro-crate results/$(RUN)/export/ro-crate \
-	  --config config.yaml $(addprefix --config ,$(wildcard config/$(RUN).yaml))
+	  $(addprefix --config ,$(CONFIGS))
 
 reference: $(VENV)/complete ## let a finished run's digests be the expected ones [RUN=demo]
 	$(BIN)/steerability verify results/$(RUN) --record workflow/reference/$(RUN).json

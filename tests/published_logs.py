@@ -203,7 +203,7 @@ def write_mirror(
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
-        rows_out.append(f"{name},orchard/runs,{'0' * 40},{path},{sha256},{len(content)},CC0-1.0")
+        rows_out.append(f"{name},orchard/runs,{'0' * 40},{path},{sha256},{len(content)},none")
     table = root / "sources.csv"
     table.write_text("\n".join(rows_out) + "\n", encoding="utf-8")
     pins = ["intervention,characters,sha256"]

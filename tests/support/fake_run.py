@@ -65,6 +65,7 @@ def make_run(
     thinking_words: int = 6000,
     figures: bool = True,
     all_think: bool = False,
+    licence: str = "none",
 ) -> Path:
     """Write completions, labels, cells, tables and figures of a run; the same bytes every time."""
     words = random.Random(7)
@@ -72,6 +73,7 @@ def make_run(
         name="made-up",
         title="Made up <i>for tests</i>",
         version="1",
+        licence=licence,
         scenarios=tuple(_scenario(at, words) for at in range(scenarios)),
     )
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,17 +1,36 @@
 import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from steerability.canonical import sha256_text
 from steerability.cli import run as call
+from steerability.export.crate import CARRIED, carried
 from support.fake_run import make_run
+
+
+def finished(folder: Path, **more: Any) -> Path:
+    made = make_run(folder, models=1, scenarios=6, thinking_words=5, figures=False, **more)
+    assert call(["publish", str(made)]) == 0
+    return made
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    made = make_run(tmp_path / "made", models=1, scenarios=6, thinking_words=5, figures=False)
-    assert call(["publish", str(made)]) == 0
-    return made
+    return finished(tmp_path / "made")
+
+
+def graph_of(folder: Path, root: Path) -> dict[str, Any]:
+    """What the crate of a run says, by identity."""
+    crate = folder.parent / "crate"
+    words = ["export", str(folder), "--ro-crate", str(crate), "--repository", str(root)]
+    assert call(words) == 0
+    text = (crate / "ro-crate-metadata.json").read_text(encoding="utf-8")
+    return {entity["@id"]: entity for entity in json.loads(text)["@graph"]}
 
 
 @pytest.mark.parametrize(
@@ -70,3 +89,102 @@ def test_the_crate_holds_config_and_notes_without_folders(folder: Path, root: Pa
     assert '"#setting-max_tokens"' in text or '"#setting-shards"' in text
     assert "doubtful (measures nothing)" in text
     assert "/somewhere" not in text and str(folder) not in text
+
+
+@pytest.mark.parametrize(
+    ("licence", "of_whole", "of_suite", "name", "said"),
+    [
+        ("none", "#no-licence", "#no-licence-of-text", "None granted", "not for passing on"),
+        ("CC0-1.0", "LICENSE", "https://spdx.org/licenses/CC0-1.0", "CC0-1.0", ""),
+        ("apache-2.0", "LICENSE", "https://spdx.org/licenses/Apache-2.0", "Apache-2.0", ""),
+        (
+            "CC-BY-4.0",
+            "#several-licences",
+            "https://spdx.org/licenses/CC-BY-4.0",
+            "CC-BY-4.0",
+            "suite.json is under CC-BY-4.0",
+        ),
+        (
+            "MIT OR CC-BY-4.0",
+            "#several-licences",
+            "#licence-of-text",
+            "MIT OR CC-BY-4.0",
+            "under MIT OR CC-BY-4.0",
+        ),
+        ("ask me", "#several-licences", "#licence-of-text", "ask me", "under ask me"),
+    ],
+)
+def test_a_crate_is_under_the_workflows_licence_only_where_that_is_true(
+    licence: str,
+    of_whole: str,
+    of_suite: str,
+    name: str,
+    said: str,
+    tmp_path: Path,
+    root: Path,
+) -> None:
+    graph = graph_of(finished(tmp_path / "made", licence=licence), root)
+    assert graph["./"]["license"] == {"@id": of_whole}
+    assert said in graph[of_whole].get("description", "")
+    assert graph["suite.json"]["license"] == {"@id": of_suite}
+    assert graph[of_suite]["name"] == name
+    assert "license" not in graph["interventions.jsonl"]
+    assert graph["Snakefile"]["license"] == graph["LICENSE"]["name"] == "Apache-2.0"
+
+
+def test_published_suffixes_under_a_free_suite_are_without_a_licence(
+    tmp_path: Path, root: Path
+) -> None:
+    """Their texts are known by the digests in the repository."""
+    repository = tmp_path / "repository"
+    for path in (root / "Snakefile", root / "LICENSE", *carried(root)):
+        target = repository / path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    folder = finished(tmp_path / "made", licence="CC0-1.0")
+    assert graph_of(folder, repository)["./"]["license"] == {"@id": "LICENSE"}
+    shutil.rmtree(tmp_path / "crate")
+    text = json.loads((folder / "interventions.jsonl").read_text().splitlines()[0])["text"]
+    with (repository / "workflow" / "reference" / "suffixes.csv").open("a") as table:
+        table.write(f"pro,{len(text)},{sha256_text(text)}\n")
+    graph = graph_of(folder, repository)
+    assert graph["./"]["license"] == {"@id": "#no-licence"}
+    assert "(interventions.jsonl, and" in graph["#no-licence"]["description"]
+    assert graph["interventions.jsonl"]["license"] == {"@id": "#no-licence-of-text"}
+
+
+def test_the_crate_carries_the_workflow_and_nothing_that_lies_beside_it(root: Path) -> None:
+    paths = {path.relative_to(root).as_posix() for path in carried(root)}
+    assert all(any(root.glob(pattern)) for pattern in CARRIED)
+    assert sum((root / path).stat().st_size for path in paths) < 3_000_000
+    if not (root / ".git").exists():
+        return
+    folders = ("config", "containers", "envs", "workflow")
+    tracked = subprocess.run(
+        ["git", "ls-files", *folders], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert {path for path in paths if path.startswith(folders)} - {"config.yaml"} == set(tracked)
+
+
+@pytest.mark.parametrize(
+    ("words", "configs"),
+    [
+        (["RUN=demo"], ["config.yaml", "config/demo.yaml"]),
+        (["RUN=replay"], ["config.yaml", "config/replay.yaml"]),
+        (["RUN=paper"], ["config.yaml"]),
+        (["RUN=mine"], []),
+        (
+            ["RUN=mine", "CONFIG=config/demo.yaml mine.yaml"],
+            ["config.yaml", "config/demo.yaml", "mine.yaml"],
+        ),
+    ],
+)
+def test_make_export_gives_the_config_of_the_run_that_it_exports(
+    words: list[str], configs: list[str], root: Path
+) -> None:
+    done = subprocess.run(
+        ["make", "-n", "export", *words], cwd=root, capture_output=True, text=True, check=True
+    )
+    [command] = re.findall(r"python -m steerability export (?:.*\\\n)*.*", done.stdout)
+    given = command.replace("\\\n", " ").split()
+    assert [given[at + 1] for at, word in enumerate(given) if word == "--config"] == configs

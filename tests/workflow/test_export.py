@@ -158,3 +158,16 @@ def test_the_crate_says_what_was_run_on_what_giving_what(
         "tiny-thinking",
     ]
     assert graph["./"]["license"] == {"@id": "#no-licence"}
+    carried = {entity["@id"] for entity in workflow["hasPart"]}
+    assert {"config/demo.yaml", "workflow/steerability/cli.py", "envs/dev.txt"} <= carried
+
+
+def test_what_the_crate_carries_is_a_workflow_that_runs(
+    folder: Path, root: Path, tmp_path: Path
+) -> None:
+    crate = tmp_path / "crate"
+    run(sys.executable, "-m", "steerability", "export", folder, "--ro-crate", crate, root=root)
+    dry = [sys.executable, "-m", "snakemake", "-n", "--snakefile", crate / "Snakefile"]
+    dry += ["--configfile", crate / "config" / "demo.yaml", "--directory", tmp_path / "work"]
+    said = run(*dry, root=crate)
+    assert "generate" in said.stdout + said.stderr

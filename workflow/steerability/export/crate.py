@@ -14,6 +14,7 @@ from rocrate.rocrate import ROCrate
 
 from steerability.canonical import canonical_json
 from steerability.errors import UserError
+from steerability.export.licence import INTERVENTIONS, SUITE, input_licences, of_file, of_whole
 from steerability.export.run import FinishedRun
 from steerability.publish.manifest import MANIFEST, stage_of
 
@@ -25,9 +26,19 @@ PROFILES = {
 # of the terms of https://w3id.org/ro/terms/workflow-run/context, those that a crate uses
 TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
 PARAMETER_PROFILE = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
-INPUTS = {"suite.json": "suite", "interventions.jsonl": "interventions"}
-CARRIED = ("LICENSE", "CITATION.cff", "config.yaml", "workflow/rules/*.smk")
-_RULES = {"@type": ["File", "SoftwareSourceCode"]}
+INPUTS = {SUITE: "suite", INTERVENTIONS: "interventions"}
+# what the workflow runs with; neither images nor weights
+CARRIED = (
+    *("CITATION.cff", "Makefile", "README.md", "config.yaml", "pyproject.toml"),
+    *("config/*.csv", "config/demo.yaml", "config/replay.yaml", "config/variants/*"),
+    *("containers/*.def", "containers/*.py", "containers/*.sh"),
+    *("envs/*.in", "envs/*.sh", "envs/*.txt"),
+    *("workflow/judges/*", "workflow/profiles/*/config.yaml", "workflow/reference/*"),
+    *("workflow/report/*.rst", "workflow/rules/*.smk", "workflow/schemas/*.yaml"),
+    *(f"workflow/steerability/**/*.{kind}" for kind in ("css", "j2", "js", "py")),
+    *("workflow/suites/README.md", "workflow/suites/builtin/*", "workflow/suites/interventions/*"),
+)
+_CODE = {"@type": ["File", "SoftwareSourceCode"]}
 MEDIA = {
     ".csv": "text/csv",
     ".html": "text/html",
@@ -72,7 +83,9 @@ def write_crate(
     crate.datePublished = run.finished
     authors = [_author(crate, author) for author in citation["authors"]]
     crate.root_dataset["author"] = _one_or_all(authors)
-    crate.license = _licence(crate, run, repository, citation)
+    licences = input_licences(run, repository)
+    own = _own_licence(crate, repository, citation)
+    crate.license = of_whole(crate, licences, own, citation["license"])
     crate.root_dataset["conformsTo"] = [
         crate.add(
             ContextEntity(crate, url, {"@type": "CreativeWork", "name": name, "version": version})
@@ -80,7 +93,7 @@ def write_crate(
         for url, (name, version) in PROFILES.items()
     ]
     workflow = _workflow(crate, run, repository, citation, authors)
-    given, made = _files(crate, run)
+    given, made = _files(crate, run, licences)
     given += _weights(crate, run)
     settings = [_setting(crate, name, value) for name, value in parameters.items()]
     workflow["input"] = [*_slots(given), *(setting["exampleOfWork"] for setting in settings)]
@@ -137,24 +150,12 @@ def _one_or_all(entities: list[ContextEntity]) -> ContextEntity | list[ContextEn
     return entities[0] if len(entities) == 1 else entities
 
 
-def _licence(
-    crate: ROCrate, run: FinishedRun, repository: Path, citation: Mapping[str, Any]
-) -> Any:
-    """The product's licence, unless the run holds texts that came without one."""
-    licence = crate.add_file(
+def _own_licence(crate: ROCrate, repository: Path, citation: Mapping[str, Any]) -> Any:
+    return crate.add_file(
         repository / "LICENSE",
         "LICENSE",
         properties={"name": citation["license"], "encodingFormat": "text/plain"},
     )
-    if run.suite.licence:
-        return licence
-    properties = {
-        "@type": "CreativeWork",
-        "name": "None granted",
-        "description": "The suite and the outputs made from it carry no licence: they are not "
-        "for redistribution. The workflow's own files are under the licence in LICENSE.",
-    }
-    return crate.add(ContextEntity(crate, "#no-licence", properties))
 
 
 def _workflow(
@@ -187,12 +188,10 @@ def _workflow(
         crate.add_file(
             path,
             path.relative_to(repository).as_posix(),
-            properties={"name": path.name, "encodingFormat": "text/plain"}
-            | (_RULES | {"version": release} if path.suffix == ".smk" else {}),
+            properties={"name": path.name, "encodingFormat": MEDIA.get(path.suffix, "text/plain")}
+            | (_CODE | {"version": release} if path.suffix in (".py", ".smk") else {}),
         )
-        for pattern in CARRIED
-        if pattern != "LICENSE"
-        for path in sorted(repository.glob(pattern))
+        for path in carried(repository)
     ]
     workflow["softwareRequirements"] = [
         crate.add(
@@ -207,7 +206,14 @@ def _workflow(
     return workflow
 
 
-def _files(crate: ROCrate, run: FinishedRun) -> tuple[list[Any], list[Any]]:
+def carried(repository: Path) -> list[Path]:
+    """Return the files that a crate holds of the workflow, besides Snakefile and LICENSE."""
+    return sorted({path for pattern in CARRIED for path in repository.glob(pattern)})
+
+
+def _files(
+    crate: ROCrate, run: FinishedRun, licences: Mapping[str, str | None]
+) -> tuple[list[Any], list[Any]]:
     """Add the run's files; return those it was given and those it made."""
     given: list[Any] = []
     made: list[Any] = []
@@ -225,6 +231,8 @@ def _files(crate: ROCrate, run: FinishedRun) -> tuple[list[Any], list[Any]]:
             | ({"sha256": run.manifest.files[name]} if name in run.manifest.files else {}),
         )
         entity["exampleOfWork"] = _slot(crate, "input" if is_input else "output", str(slot), "File")
+        if name in licences:
+            entity["license"] = of_file(crate, licences[name])
         (given if is_input else made).append(entity)
     return given, made
 
