@@ -74,12 +74,12 @@ def test_a_changed_anti_text_makes_only_anti_cells(place: Place) -> None:
 
 def test_a_changed_judge_generates_nothing(place: Place) -> None:
     rubric = (ROOT / "workflow" / "judges" / "rules.yaml").read_text()
-    (place.folder / "rubric.yaml").write_text(rubric + "\n# a comment of mine\n")
+    (place.folder / "my rubric.yaml").write_text(rubric + "\n# a comment of mine\n")
     place.write(
         catalogue={
             "suites": {"small": {"kind": "file", "path": str(place.folder / "suite.yaml")}},
             "interventions": {name: str(place.folder / f"{name}.txt") for name in ("pro", "anti")},
-            "judges": {"rules": {"kind": "rules", "rubric": str(place.folder / "rubric.yaml")}},
+            "judges": {"rules": {"kind": "rules", "rubric": str(place.folder / "my rubric.yaml")}},
         }
     )
     result = place.snakemake()
@@ -88,7 +88,7 @@ def test_a_changed_judge_generates_nothing(place: Place) -> None:
     assert "generate" not in rules_run(result)
 
 
-def test_a_changed_figure_code_draws_again_and_nothing_else(place: Place) -> None:
+def test_changed_code_runs_what_it_decides_again_and_makes_no_cell(place: Place) -> None:
     """A copy of the repository, so that the file can really change."""
     copy = place.folder / "repository"
     ignore = shutil.ignore_patterns(".*", "results", "tests", "images", "*.egg-info")
@@ -112,6 +112,20 @@ def test_a_changed_figure_code_draws_again_and_nothing_else(place: Place) -> Non
     assert result.returncode == 0, result.stderr
     assert "figures" in rules_run(result)
     assert rules_run(result) & {"generate", "judge", "score", "table", "plan", "assemble"} == set()
+
+    # what every stage imports runs them all again, and makes no cell
+    package = code.parents[1]
+    with (package / "records.py").open("a") as records:
+        records.write("\n# another thought\n")
+    result = run()
+    assert result.returncode == 0, result.stderr
+    assert {"plan", "generate", "assemble", "judge", "score", "table"} <= rules_run(result)
+    assert made(result, "generate") == made(result, "judge") == 0
+    # what only speaks to people runs nothing
+    for name in ("cli.py", "console.py", "errors.py"):
+        with (package / name).open("a") as file:
+            file.write("\n# another thought\n")
+    assert "Nothing to be done" in (again := run()).stdout + again.stderr
 
 
 def test_one_core_from_nothing_gives_the_same_digest(place: Place) -> None:

@@ -23,14 +23,14 @@ rule score:
         completions=lambda wildcards, input: repeat("--completions", input.completions),
         labels=lambda wildcards, input: repeat("--labels", input.labels),
     shell:
-        "python -m steerability --log {log} score {params.completions} {params.labels} "
-        "--output {output}"
+        "python -m steerability --log {log:q} score {params.completions} {params.labels} "
+        "--output {output:q}"
 
 
 rule table:
     input:
         cells=f"{RUN}/cells.csv",
-        code=code("analyse"),
+        code=code("table"),
     output:
         multiext(f"{RUN}/table1", ".csv", ".md", ".tex"),
         reported("table1.html", "Table 1"),
@@ -48,18 +48,18 @@ rule table:
         remark=absent_remark(),
         analysis=spec(CONFIG.analysis),
     shell:
-        "python -m steerability --log {log} table --cells {input.cells} --judge {params.judge} "
-        "--analysis {params.analysis:q} --output-dir {params.folder} {params.notes:q} "
-        "{params.remark:q}"
+        "python -m steerability --log {log:q} table --cells {input.cells:q} "
+        "--judge {params.judge:q} --analysis {params.analysis:q} --output-dir {params.folder:q} "
+        "{params.notes:q} {params.remark:q}"
 
 
 rule statistics:
     input:
         cells=f"{RUN}/cells.csv",
         published=HOME / CONFIG.sources.published,
-        reference=CONFIG.analysis.reference_labels,
+        reference=[HOME / path for path in CONFIG.analysis.reference_labels],
         calibration=CONFIG.analysis.calibration or [],
-        code=code("analyse"),
+        code=code("statistics"),
     output:
         f"{RUN}/hypotheses.md",
         f"{RUN}/corrected.md",
@@ -82,9 +82,9 @@ rule statistics:
             *(["--calibration", input.calibration] if input.calibration else []),
         ],
     shell:
-        "python -m steerability --log {log} statistics --cells {input.cells} "
-        "--judge {params.judge} --analysis {params.analysis:q} --published {input.published} "
-        "--output-dir {params.folder} {params.files:q} {params.notes:q}"
+        "python -m steerability --log {log:q} statistics --cells {input.cells:q} "
+        "--judge {params.judge:q} --analysis {params.analysis:q} --published {input.published:q} "
+        "--output-dir {params.folder:q} {params.files:q} {params.notes:q}"
 
 
 rule figures:
@@ -93,7 +93,7 @@ rule figures:
         published=HOME / CONFIG.sources.published,
         measured=measured(),
         ablations=CONFIG.analysis.ablations.values(),
-        code=code("figures", "analyse"),
+        code=code("figures"),
     output:
         drawn(),
     log:
@@ -107,6 +107,6 @@ rule figures:
         analysis=spec(CONFIG.analysis),
         files=figure_files(),
     shell:
-        "python -m steerability --log {log} figures --cells {input.cells} "
-        "--judge {params.judge} --analysis {params.analysis:q} --published {input.published} "
-        "--output-dir {params.folder} {params.files:q} {params.notes:q}"
+        "python -m steerability --log {log:q} figures --cells {input.cells:q} "
+        "--judge {params.judge:q} --analysis {params.analysis:q} --published {input.published:q} "
+        "--output-dir {params.folder:q} {params.files:q} {params.notes:q}"

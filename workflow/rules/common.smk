@@ -13,6 +13,7 @@ from steerability.config.model import EndpointModel
 from steerability.errors import UserError
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
+from steerability.imports import code_of
 from steerability.transcripts.availability import at_hand, training
 from steerability.transcripts.runs import files_of, published_runs
 
@@ -41,12 +42,10 @@ wildcard_constraints:
     shard=r"\d{3}",
 
 
-def code(*rooms):
-    """Files of the package that decide a stage's result: Snakemake does not track imports."""
+def code(*verbs):
+    """Files of the package that decide what a rule's verbs make; it reruns when they change."""
     package = HOME / "workflow" / "steerability"
-    kinds = {".py", ".j2", ".css", ".js"}
-    paths = (path for room in rooms for path in (package / room).glob("*"))
-    return sorted(str(path) for path in paths if path.suffix in kinds)
+    return sorted({str(path) for verb in verbs for path in code_of(verb, package)})
 
 
 def spec(record):
@@ -54,8 +53,9 @@ def spec(record):
     return canonical_json(record.model_dump(mode="json")).decode()
 
 
-def repeat(option, files):
-    return " ".join(f"{option} {file}" for file in files)
+def repeat(option, values):
+    """An option before each of its values, quoted for the shell."""
+    return shlex.join(word for value in values for word in (option, str(value)))
 
 
 def model(name):
@@ -216,7 +216,7 @@ def judge_options(name):
     for option, path in zip(("--weights", "--held-out"), distilled_files(name)):
         words += [option, path]
     words += ["--blind"] if getattr(entry, "blind", False) else []
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def judge_weights(name):

@@ -12,8 +12,8 @@ from steerability.containers.preflight import preflight, unused_gpu
 # In a container the image's python and its packages are used, outside the one that runs Snakemake.
 shell.prefix(
     '[ -n "${{APPTAINER_CONTAINER:-}}" ] || '
-    f"export PATH={Path(sys.executable).parent}:$PATH; "
-    f"export PYTHONPATH={Path(workflow.basedir) / 'workflow'} PYTHONHASHSEED=0; "
+    f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; "
+    f"export PYTHONPATH={shlex.quote(f'{workflow.basedir}/workflow')} PYTHONHASHSEED=0; "
 )
 
 DEPLOYMENT = workflow.deployment_settings

@@ -19,10 +19,10 @@ rule fetch_weights:
         sha256=lambda wildcards: WEIGHTS[wildcards.weights].sha256 or "",
         index=HOME / CONFIG.sources.weights,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        search=repeat("--search", map(shlex.quote, CONFIG.weights_search)),
+        search=repeat("--search", CONFIG.weights_search),
     shell:
-        "python -m steerability --log {log} fetch --weights {wildcards.weights} "
-        "--weights-table {params.index} --weights-dir {params.folder} {params.search}"
+        "python -m steerability --log {log:q} fetch --weights {wildcards.weights} "
+        "--weights-table {params.index:q} --weights-dir {params.folder:q} {params.search}"
 
 
 rule fetch_suite:
@@ -35,7 +35,7 @@ rule fetch_suite:
         pins=pins(suite_sources()),
         origin=from_sources(),
     shell:
-        "python -m steerability --log {log} fetch {params.names:q} {params.origin}"
+        "python -m steerability --log {log:q} fetch {params.names:q} {params.origin}"
 
 
 rule fetch_run:
@@ -55,7 +55,7 @@ rule fetch_run:
         pins=lambda wildcards: pins(run_names(wildcards.published, wildcards.mode)),
         origin=from_sources(),
     shell:
-        "python -m steerability --log {log} fetch {params.names:q} {params.origin}"
+        "python -m steerability --log {log:q} fetch {params.names:q} {params.origin}"
 
 
 rule suffix:
@@ -64,7 +64,7 @@ rule suffix:
         log=lambda wildcards: source_file(suffix_log(wildcards.intervention).log),
         settings=lambda wildcards: source_file(suffix_log(wildcards.intervention).settings),
         suffixes=HOME / CONFIG.sources.suffixes,
-        code=code("transcripts"),
+        code=code("suffix"),
     output:
         f"{CONFIG.sources.folder}/suffixes/{{intervention}}.txt",
     log:
@@ -76,5 +76,5 @@ rule suffix:
     params:
         sources=read_sources_from(),
     shell:
-        "python -m steerability --log {log} suffix {wildcards.intervention} {params.sources} "
-        "--suffixes {input.suffixes} --output {output}"
+        "python -m steerability --log {log:q} suffix {wildcards.intervention} {params.sources} "
+        "--suffixes {input.suffixes:q} --output {output:q}"

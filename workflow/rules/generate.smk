@@ -13,7 +13,7 @@ rule suite:
     input:
         suite=suite_file(),
         sources=suite_files(),
-        code=code("suites"),
+        code=code("suite"),
     output:
         f"{RUN}/suite.json",
     log:
@@ -23,14 +23,14 @@ rule suite:
     params:
         options=suite_options(),
     shell:
-        "python -m steerability --log {log} suite {input.suite:q} {params.options} "
-        "--output {output}"
+        "python -m steerability --log {log:q} suite {input.suite:q} {params.options} "
+        "--output {output:q}"
 
 
 rule interventions:
     input:
         texts=intervention_inputs(),
-        code=code("suites"),
+        code=code("interventions"),
     output:
         f"{RUN}/interventions.jsonl",
     log:
@@ -40,7 +40,7 @@ rule interventions:
     params:
         texts=[f"{name}={text}" for name, text in intervention_texts().items()],
     shell:
-        "python -m steerability --log {log} interventions {params.texts:q} --output {output}"
+        "python -m steerability --log {log:q} interventions {params.texts:q} --output {output:q}"
 
 
 rule plan:
@@ -59,18 +59,18 @@ rule plan:
         spec=lambda wildcards: spec(model(wildcards.model)),
         limit=f"--max-tokens {CONFIG.max_tokens}" if CONFIG.max_tokens else "",
         context="" if CONFIG.context == "sent" else "--no-context",
-        template=lambda wildcards, input: (f"--template {input.template}" if input.template else ""),
+        template=lambda wildcards, input: repeat("--template", input.template),
     shell:
-        "python -m steerability --log {log} plan --model {wildcards.model} --spec {params.spec:q} "
-        "--suite {input.suite} --interventions {input.interventions} {params.limit} "
-        "{params.context} {params.template} {output}"
+        "python -m steerability --log {log:q} plan --model {wildcards.model} "
+        "--spec {params.spec:q} --suite {input.suite:q} --interventions {input.interventions:q} "
+        "{params.limit} {params.context} {params.template} {output:q}"
 
 
 rule generate:
     input:
         requests=f"{RUN}/requests/{{model}}/{{shard}}.jsonl",
         weights=lambda wildcards: weights_file(model(wildcards.model).weights),
-        code=code("engine", "generate"),
+        code=code("generate"),
     output:
         outputs=f"{RUN}/outputs/{{model}}/{{shard}}.jsonl",
         facts=f"{RUN}/facts/generate/{{model}}-{{shard}}.json",
@@ -92,16 +92,16 @@ rule generate:
         parallel=CONFIG.parallel,
         gpu_layers=CONFIG.gpu_layers,
     shell:
-        "python -m steerability --log {log} generate --weights {input.weights} {params.sha256} "
-        "--requests {input.requests} --output {output.outputs} --facts {output.facts} "
-        "--store {params.store} --parallel {params.parallel} --gpu-layers {params.gpu_layers} "
+        "python -m steerability --log {log:q} generate --weights {input.weights:q} {params.sha256} "
+        "--requests {input.requests:q} --output {output.outputs:q} --facts {output.facts:q} "
+        "--store {params.store:q} --parallel {params.parallel} --gpu-layers {params.gpu_layers} "
         "--threads {threads}"
 
 
 rule query:
     input:
         requests=f"{RUN}/requests/{{model}}/{{shard}}.jsonl",
-        code=code("chat", "generate"),
+        code=code("query"),
     output:
         outputs=f"{RUN}/outputs/{{model}}/{{shard}}.jsonl",
         facts=f"{RUN}/facts/generate/{{model}}-{{shard}}.json",
@@ -113,8 +113,8 @@ rule query:
         options=lambda wildcards: endpoint_options(wildcards.model),
         store=CONFIG.store,
     shell:
-        "python -m steerability --log {log} query {params.options} --requests {input.requests} "
-        "--output {output.outputs} --facts {output.facts} --store {params.store}"
+        "python -m steerability --log {log:q} query {params.options} --requests {input.requests:q} "
+        "--output {output.outputs:q} --facts {output.facts:q} --store {params.store:q}"
 
 
 rule assemble:
@@ -123,7 +123,7 @@ rule assemble:
         outputs=expand(f"{RUN}/outputs/{{{{model}}}}/{{shard}}.jsonl", shard=SHARDS),
         suite=f"{RUN}/suite.json",
         interventions=f"{RUN}/interventions.jsonl",
-        code=code("generate"),
+        code=code("assemble"),
     output:
         f"{RUN}/completions/{{model}}.jsonl",
     log:
@@ -134,5 +134,5 @@ rule assemble:
         requests=lambda wildcards, input: repeat("--requests", input.requests),
         outputs=lambda wildcards, input: repeat("--outputs", input.outputs),
     shell:
-        "python -m steerability --log {log} assemble {params.requests} {params.outputs} "
-        "--suite {input.suite} --interventions {input.interventions} --output {output}"
+        "python -m steerability --log {log:q} assemble {params.requests} {params.outputs} "
+        "--suite {input.suite:q} --interventions {input.interventions:q} --output {output:q}"

@@ -5,7 +5,7 @@ rule judge:
     input:
         cells=f"{RUN}/completions/{{model}}.jsonl",
         files=lambda wildcards: judge_inputs(wildcards.judge),
-        code=code("chat", "judge"),
+        code=code("judge"),
     output:
         f"{RUN}/labels/{{judge}}/{{model}}.jsonl",
     log:
@@ -26,9 +26,9 @@ rule judge:
         store=CONFIG.store,
         gpu_layers=CONFIG.gpu_layers,
     shell:
-        "python -m steerability --log {log} judge --judge {params.kind} "
-        "--name {wildcards.judge} {params.options} --cells {input.cells} --output {output} "
-        "--store {params.store} --threads {threads} --gpu-layers {params.gpu_layers}"
+        "python -m steerability --log {log:q} judge --judge {params.kind} "
+        "--name {wildcards.judge} {params.options} --cells {input.cells:q} --output {output:q} "
+        "--store {params.store:q} --threads {threads} --gpu-layers {params.gpu_layers}"
 
 
 if DISTILS and not TRANSCRIPTS:
@@ -36,7 +36,7 @@ if DISTILS and not TRANSCRIPTS:
     rule training_suite:
         input:
             sources=[source_file(name) for name in suite_sources()],
-            code=code("suites"),
+            code=code("suite"),
         output:
             TRAINING_SUITE,
         log:
@@ -46,8 +46,8 @@ if DISTILS and not TRANSCRIPTS:
         params:
             sources=read_sources_from(),
         shell:
-            "python -m steerability --log {log} suite --instrumentaleval published "
-            "{params.sources} --output {output}"
+            "python -m steerability --log {log:q} suite --instrumentaleval published "
+            "{params.sources} --output {output:q}"
 
 
 if TRAINING_RUNS:
@@ -58,7 +58,7 @@ if TRAINING_RUNS:
             suite=TRAINING_SUITE,
             runs=lambda wildcards: training_files(wildcards.published),
             suffixes=HOME / CONFIG.sources.suffixes,
-            code=code("transcripts"),
+            code=code("transcribe"),
         output:
             completions=f"{TRAINING}/completions/{{published}}.jsonl",
             labels=f"{TRAINING}/labels/published/{{published}}.jsonl",
@@ -77,11 +77,11 @@ if TRAINING_RUNS:
             pins=lambda wildcards: pins(files_of(TRAINING_RUNS[wildcards.published])),
             store=CONFIG.store,
         shell:
-            "python -m steerability --log {log} transcribe --model {wildcards.published} "
+            "python -m steerability --log {log:q} transcribe --model {wildcards.published} "
             "--published {wildcards.published} --size '' --stage '' {params.interventions} "
-            "--suite {input.suite} {params.sources} --suffixes {input.suffixes} "
-            "--judge published --store {params.store} --output {output.completions} "
-            "--labels {output.labels}"
+            "--suite {input.suite:q} {params.sources} --suffixes {input.suffixes:q} "
+            "--judge published --store {params.store:q} --output {output.completions:q} "
+            "--labels {output.labels:q}"
 
 
 if DISTILS:
@@ -94,7 +94,7 @@ if DISTILS:
             completions=ancient(training_tables()[0]),
             labels=ancient(training_tables()[1]),
             rubric=HOME / "workflow" / "judges" / "rules.yaml",
-            code=code("judge", "transcripts"),
+            code=code("distil", "transcribe"),
         output:
             pointer=f"{RUN}/distilled/distilled.json",
             held_out=f"{RUN}/distilled/out_of_fold.jsonl",
@@ -108,9 +108,9 @@ if DISTILS:
             folder=lambda wildcards, output: os.path.dirname(output.pointer),
             pins=training_pins(),
         shell:
-            "python -m steerability --log {log} distil --completions {input.completions} "
-            "--labels {input.labels} --definition {input.rubric} --output-dir {params.folder} "
-            "--out-of-fold {output.held_out}"
+            "python -m steerability --log {log:q} distil --completions {input.completions:q} "
+            "--labels {input.labels:q} --definition {input.rubric:q} "
+            "--output-dir {params.folder:q} --out-of-fold {output.held_out:q}"
 
 
 if TRANSCRIPTS:
@@ -121,7 +121,7 @@ if TRANSCRIPTS:
             reference=published_label_files(),
             labels=[path for path in label_files() if path not in published_label_files()],
             held_out=[f"{RUN}/distilled/out_of_fold.jsonl"] if DISTILS else [],
-            code=code("judge"),
+            code=code("agreement"),
         output:
             agreement=f"{RUN}/agreement.csv",
             calibration=f"{RUN}/calibration.csv",
@@ -141,6 +141,7 @@ if TRANSCRIPTS:
                 f"--confidence {CONFIG.analysis.confidence}"
             ),
         shell:
-            "python -m steerability --log {log} agreement --completions {input.completions} "
-            "--reference {input.reference} {params.labels} {params.tuned} {params.held_out} "
-            "{params.analysis} --output {output.agreement} --calibration {output.calibration}"
+            "python -m steerability --log {log:q} agreement --completions {input.completions:q} "
+            "--reference {input.reference:q} {params.labels} {params.tuned} {params.held_out} "
+            "{params.analysis} --output {output.agreement:q} "
+            "--calibration {output.calibration:q}"

@@ -18,7 +18,7 @@ rule page:
         cells=f"{RUN}/cells.csv",
         tables=TABLES,
         figures=rules.figures.output,
-        code=code("pages"),
+        code=code("page"),
     output:
         reported("index.html", "The page", "Pages"),
     log:
@@ -30,7 +30,7 @@ rule page:
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         notes=judge_notes(),
     shell:
-        "python -m steerability --log {log} page --run {params.run} {params.folder} "
+        "python -m steerability --log {log:q} page --run {params.run:q} {params.folder:q} "
         "{params.notes:q}"
 
 
@@ -49,5 +49,5 @@ rule publish:
         run=CONFIG.run,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
-        "python -m steerability --log {log} publish --run {params.run} {params.folder} "
-        "{input.published} {input.tables}"
+        "python -m steerability --log {log:q} publish --run {params.run:q} {params.folder:q} "
+        "{input.published:q} {input.tables:q}"

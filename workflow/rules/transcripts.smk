@@ -15,7 +15,7 @@ rule transcribe:
         suite=f"{RUN}/suite.json",
         runs=lambda wildcards: run_files(wildcards.model),
         suffixes=HOME / CONFIG.sources.suffixes,
-        code=code("transcripts"),
+        code=code("transcribe"),
     output:
         completions=f"{RUN}/completions/{{model}}.jsonl",
         labels=f"{RUN}/labels/{published_judge()}/{{model}}.jsonl",
@@ -35,18 +35,18 @@ rule transcribe:
         sources=read_sources_from(),
         store=CONFIG.store,
     shell:
-        "python -m steerability --log {log} transcribe --model {wildcards.model} "
-        "--published {params.published} --size {params.size:q} --stage {params.stage:q} "
-        "{params.interventions} --suite {input.suite} {params.sources} "
-        "--suffixes {input.suffixes} --judge {params.judge} --store {params.store} "
-        "--output {output.completions} --labels {output.labels}"
+        "python -m steerability --log {log:q} transcribe --model {wildcards.model} "
+        "--published {params.published:q} --size {params.size:q} --stage {params.stage:q} "
+        "{params.interventions} --suite {input.suite:q} {params.sources} "
+        "--suffixes {input.suffixes:q} --judge {params.judge:q} --store {params.store:q} "
+        "--output {output.completions:q} --labels {output.labels:q}"
 
 
 rule compare_published:
     input:
         table=f"{RUN}/table1.csv",
         reference=HOME / CONFIG.sources.published,
-        code=code("analyse"),
+        code=code("compare-published"),
     output:
         reported("comparison.csv", "Against the published table"),
     log:
@@ -54,5 +54,5 @@ rule compare_published:
     container:
         image("analysis")
     shell:
-        "python -m steerability --log {log} compare-published --table {input.table} "
-        "--reference {input.reference} --output {output}"
+        "python -m steerability --log {log:q} compare-published --table {input.table:q} "
+        "--reference {input.reference:q} --output {output:q}"

@@ -1,0 +1,96 @@
+"""Which files rerun a rule: those that its verbs import, and no list that can fall behind."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from steerability.cli import VERBS
+from steerability.imports import code_of
+
+RULES = Path("workflow") / "rules"
+# what they fetch has a pinned digest, whichever code brings it
+WITHOUT_CODE = {"fetch"}
+
+
+def names(verb: str, root: Path) -> set[str]:
+    package = root / "workflow" / "steerability"
+    return {path.relative_to(package).as_posix() for path in code_of(verb, package)}
+
+
+@pytest.mark.parametrize(
+    ("verb", "decide", "beside_it"),
+    [
+        ("plan", {"records.py", "plan/requests.py", "config/model.py"}, {"plan/needs.py"}),
+        (
+            "generate",
+            {"engine/decoding.py", "generate/run.py", "records.py", "store.py", "jsonl.py"},
+            {"chat/client.py", "generate/assemble.py", "judge/run.py", "plan/requests.py"},
+        ),
+        ("query", {"chat/client.py", "patience.py"}, {"generate/run.py", "generate/assemble.py"}),
+        ("assemble", {"generate/assemble.py"}, {"engine/engine.py"}),
+        ("judge", {"judge/llm.py", "judge/rules.py", "engine/scoring.py", "chat/client.py"}, set()),
+        ("agreement", {"analyse/bootstrap.py", "judge/agreement.py"}, {"judge/llm.py"}),
+        ("table", {"score/cells.py", "tables.py", "config/analysis.py"}, {"figures/style.py"}),
+        ("page", {"analyse/table1.py", "pages/page.js", "pages/page.html.j2"}, {"judge/llm.py"}),
+    ],
+)
+def test_what_a_verb_imports_decides_it(
+    verb: str, decide: set[str], beside_it: set[str], root: Path
+) -> None:
+    found = names(verb, root)
+    assert decide <= found
+    assert not beside_it & found
+    module = VERBS[verb][0].removeprefix("steerability.").replace(".", "/")
+    assert f"{module}.py" in found
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_only_speaks_to_people_decides_nothing(verb: str, root: Path) -> None:
+    assert not names(verb, root) & {"__init__.py", "cli.py", "console.py", "errors.py"}
+
+
+@pytest.mark.parametrize("table", sorted(RULES.glob("*.smk")), ids=lambda path: path.name)
+def test_every_rule_names_the_code_of_the_verb_that_it_calls(table: Path, root: Path) -> None:
+    rules = re.split(r"(?m)^ *rule (?=\w+:$)", (root / table).read_text(encoding="utf-8"))[1:]
+    for rule in rules:
+        called = re.search(r"python -m steerability --log \{log:q\} ([\w-]+)", rule)
+        code = re.search(r"code=code\((.+)\),", rule)
+        assert called, rule
+        if called[1] in WITHOUT_CODE:
+            assert code is None
+            continue
+        assert code, rule
+        verbs = ast.literal_eval(f"[{code[1]}]")
+        assert verbs[0] == called[1] and set(verbs) <= set(VERBS)
+
+
+def test_imports_can_be_read_off_the_source(root: Path) -> None:
+    """Neither relative nor computed imports, which would be passed over."""
+    for path in (root / "workflow" / "steerability").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), path
+        assert path.name == "cli.py" or "import_module" not in text, path
+
+
+def test_imports_are_followed_wherever_they_stand(tmp_path: Path) -> None:
+    """In functions too, through packages, and round circles; of other verbs' functions not."""
+    files = {
+        "__init__.py": "",
+        "score/__init__.py": "import steerability.tables\n",
+        "score/command.py": "def score():\n    from steerability.a import b\n",
+        "a/__init__.py": "",
+        "a/b.py": "import steerability.a.c as c\nfrom os import path\n",
+        "a/c.py": "from steerability.a.b import name\nfrom steerability import d\n",
+        "d.py": "",
+        "tables.py": "",
+        "unused.py": "",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    found = {path.relative_to(tmp_path).as_posix() for path in code_of("score", tmp_path)}
+    assert found == set(files) - {"__init__.py", "unused.py"}
