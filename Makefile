@@ -10,7 +10,7 @@ LOCKS := envs/dev.txt envs/build.txt envs/llama.txt envs/llama-flags.txt envs/we
 MIRROR ?=
 MODELS ?=
 RETRAIN ?=
-CONFIG ?=
+CONFIG :=
 RUN ?= demo
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # one run at a time in a working tree: a killed run leaves no lock behind
