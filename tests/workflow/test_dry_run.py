@@ -87,7 +87,7 @@ def test_what_a_config_says_reaches_the_shell_as_single_words(tmp_path: Path) ->
             },
         },
     )
-    done = place.snakemake("-n", "-p")
+    done = place.snakemake("-n", "-p", "--quiet", "host")
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout + done.stderr
     lines = re.findall(r"python -m steerability .+", said)
