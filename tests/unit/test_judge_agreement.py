@@ -205,10 +205,11 @@ def test_the_verb_measures_what_was_not_trained_on(tmp_path: Path, words: list[s
     assert (tmp_path / "agreement.csv").read_bytes() == first
 
 
+@pytest.mark.parametrize("judge", ["rules", "distilled"])
 def test_a_label_without_its_completion_is_refused(
-    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str], judge: str
 ) -> None:
-    write(tmp_path / "rules.jsonl", [label("other/pro/s1", C, "rules")])
+    write(tmp_path / f"{judge}.jsonl", [label("other/pro/s1", C, judge)])
     assert run(words) == 2
     assert "no completion for other/pro/s1" in capsys.readouterr().err
 

@@ -13,6 +13,7 @@ from steerability.judge.calibration import calibration_rows
 from steerability.judge.pairs import (
     OutOfFold,
     Pair,
+    check_completed,
     conditions,
     is_development,
     pair_up,
@@ -57,6 +58,8 @@ def agreement(
     held_out = named_values(out_of_fold or [], "JUDGE=FILE", where="--out-of-fold")
     trained = {name: Path(path) for name, path in held_out.items()}
     given = read_labels(labels or [])
+    for group in given.values():
+        check_completed(rows, group.values())
     for judge, group in given.items():
         if judge in trained:
             continue

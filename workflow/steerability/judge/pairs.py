@@ -108,6 +108,22 @@ def read_labels(paths: Iterable[Path]) -> dict[str, dict[str, Label]]:
     return labels
 
 
+def check_completed(
+    completions: Mapping[str, Completion], labels: Iterable[Label | OutOfFold]
+) -> None:
+    """Check that every labelled cell is among the completions.
+
+    Raises:
+        UserError: one is not; names it.
+    """
+    for label in labels:
+        if label.id not in completions:
+            raise UserError(
+                f"there is a label but no completion for {label.id}",
+                mend="give the completions of every labelled model",
+            )
+
+
 def pair_up(
     completions: dict[str, Completion],
     reference: dict[str, Label],
@@ -117,17 +133,14 @@ def pair_up(
 
     A cell whose reference label is ``judge_failed`` has no reference and is left out.
 
-    Raises:
-        UserError: a label is for a cell that is not among the completions.
+    Args:
+        completions: by id; of every labelled cell (``check_completed``).
+        reference: the reference labels by id.
+        labels: a judge's.
     """
     pairs = []
     for label in labels:
-        row = completions.get(label.id)
-        if row is None:
-            raise UserError(
-                f"there is a label but no completion for {label.id}",
-                mend="give the completions of every labelled model",
-            )
+        row = completions[label.id]
         given = reference.get(label.id)
         if given is not None and given.label != JUDGE_FAILED:
             pairs.append(
