@@ -58,6 +58,8 @@ def test_schema_and_page_are_those_of_the_model(root: Path) -> None:
         ({"catalogue": {"models": {"m": {"source": "gguf", "size": "1B"}}}}, "catalogue.models.m"),
         ({"catalogue": {"judges": {"rules": {"kind": "oracle"}}}}, "catalogue.judges.rules"),
         ({"parallel": 2.5}, "parallel"),
+        ({"max_tokens": 2**31}, "max_tokens: Input should be less than or equal to 2147483647"),
+        ({"analysis": {"seed": 2**53 + 1}}, "analysis.seed"),
     ],
 )
 def test_a_wrong_config_is_one_line(
@@ -67,6 +69,14 @@ def test_a_wrong_config_is_one_line(
         check_config(merge(paper, change), where="config.yaml")
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_number_that_no_key_can_hold_is_refused(paper: dict[str, Any]) -> None:
+    """Canonical JSON ends at 2**53."""
+    for field in ("max_tokens", "max_prompt_tokens"):
+        change = {"catalogue": {"models": {"qwen3-4b-base": {field: 2**53 + 1}}}}
+        with pytest.raises(UserError, match=rf"qwen3-4b-base\.gguf\.{field}: .* 2147483647"):
+            check_config(merge(paper, change))
 
 
 @pytest.mark.parametrize(

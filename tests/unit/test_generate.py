@@ -186,6 +186,12 @@ PLAIN = '{"id": "a", "prompt": "x", "max_tokens": 3}\n'
         ("", "no requests"),
         ('{"id": "a", "prompt": "x", "max_tokens": 3, "wat": 1}\n', "wat"),
         ('{"id": "a", "prompt": "x", "max_tokens": 0}\n', "max_tokens"),
+        (f'{{"id": "a", "prompt": "x", "max_tokens": {2**53 + 1}}}\n', "max_tokens"),
+        (
+            '{"id": "a", "prompt": "x", "max_tokens": 3, '
+            f'"sampling": {{"temperature": 1, "top_k": {2**53 + 1}}}}}\n',
+            "top_k",
+        ),
         ('{"id": "a", "prompt": "x", "max_tokens": 3, "stop": [999999]}\n', "999999"),
         (f'{{"id": "big", "prompt": "{"x" * 600}", "max_tokens": 3}}\n', "request big"),
         (

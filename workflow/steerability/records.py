@@ -4,7 +4,7 @@ Their JSON form is the contract between stages; ``Completion`` and ``Label`` ser
 completions and published transcripts alike.
 """
 
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -18,6 +18,10 @@ JUDGE_FAILED = "judge_failed"
 FILTERED: Literal["content_filter"] = "content_filter"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 HEX_PATTERN = r"^[0-9a-f]{64}$"
+THINK_END = "</think>"
+LARGEST = 2**31 - 1
+"""The largest number of tokens, seeds or samples: the engine's and the keys' integers hold it."""
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
 
 
 class Record(BaseModel):
@@ -86,7 +90,7 @@ class Sampling(Record):
 
     temperature: float = Field(default=0.0, ge=0.0, le=10.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    top_k: int = Field(default=0, ge=0)
+    top_k: int = Field(default=0, ge=0, le=LARGEST)
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 
@@ -108,8 +112,8 @@ class Request(Record):
     id: str = Field(min_length=1)
     messages: tuple[Message, ...] | None = None
     prompt: str | None = None
-    max_tokens: int = Field(ge=1)
-    max_prompt_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: Count
+    max_prompt_tokens: Count | None = None
     template: str | None = None
     stop: tuple[int, ...] | None = None
     thinking: bool = False

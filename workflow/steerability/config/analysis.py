@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from steerability.config.base import Name, Names, Section, to_tuple
+from steerability.records import LARGEST
 
 
 class Comparison(Section):
@@ -70,9 +71,13 @@ class Analysis(Section):
     alpha: float = Field(
         default=0.05, gt=0, lt=0.5, description="level of verdicts, after correction"
     )
-    seed: int = Field(default=20260104, ge=0, description="seed of resampling and simulation")
-    resamples: int = Field(default=10_000, ge=100, description="bootstrap resamples")
-    permutations: int = Field(default=20_000, ge=100, description="random permutations of a test")
+    seed: int = Field(
+        default=20260104, ge=0, le=LARGEST, description="seed of resampling and simulation"
+    )
+    resamples: int = Field(default=10_000, ge=100, le=LARGEST, description="bootstrap resamples")
+    permutations: int = Field(
+        default=20_000, ge=100, le=LARGEST, description="random permutations of a test"
+    )
     margin: float = Field(
         default=10.0,
         gt=0,

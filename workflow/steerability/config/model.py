@@ -10,7 +10,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from steerability.config.analysis import Analysis
 from steerability.config.base import Name, Names, Section, to_tuple
-from steerability.records import Sampling
+from steerability.records import LARGEST, Count, Sampling
+
+TokenId = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
 def _names_to_uses(value: Any) -> Any:
@@ -51,16 +53,15 @@ class GgufModel(Section):
         description="`gguf`: the chat template in the weights; `none`: plain text, system "
         "message and prompt joined by an empty line; otherwise a Jinja file",
     )
-    max_tokens: int = Field(default=1024, ge=1, description="most tokens to generate")
-    max_prompt_tokens: int | None = Field(
+    max_tokens: Count = Field(default=1024, description="most tokens to generate")
+    max_prompt_tokens: Count | None = Field(
         default=None,
-        ge=1,
         description="cut prompts to their first tokens as the paper does (4096); null: refuse",
     )
     thinking: bool = Field(
         default=False, description="text up to the last `</think>` is thinking, not the answer"
     )
-    stop: Literal["eos"] | Annotated[tuple[int, ...], BeforeValidator(to_tuple)] = Field(
+    stop: Literal["eos"] | Annotated[tuple[TokenId, ...], BeforeValidator(to_tuple)] = Field(
         default="eos",
         description="`eos`: the vocabulary's own end token; or a list of token ids",
     )
@@ -81,7 +82,7 @@ class EndpointModel(Section):
     )
     size: str
     stage: str
-    max_tokens: int = Field(default=1024, ge=1, description="most tokens to generate")
+    max_tokens: Count = Field(default=1024, description="most tokens to generate")
     limit_field: Literal["max_tokens", "max_completion_tokens"] = Field(
         default="max_tokens", description="what the endpoint calls that limit"
     )
@@ -91,7 +92,7 @@ class EndpointModel(Section):
         "is thinking",
     )
     sampling: Sampling = Field(default=Sampling(), description="greedy unless said otherwise")
-    concurrency: int = Field(default=4, ge=1, description="requests under way at once")
+    concurrency: Count = Field(default=4, description="requests under way at once")
 
 
 Model = Annotated[GgufModel | EndpointModel, Field(discriminator="source")]
@@ -137,7 +138,7 @@ class ApiJudge(JudgeSection):
         default=None, description="environment variable that holds the key; never stored"
     )
     rubric: str = Field(default="workflow/judges/api-rubric.md", description="the rubric's file")
-    concurrency: int = Field(default=4, ge=1, description="requests under way at once")
+    concurrency: Count = Field(default=4, description="requests under way at once")
     prompt_price: float | None = Field(
         default=None, ge=0, description="price of a million prompt tokens, for the printed cost"
     )
@@ -227,8 +228,8 @@ class Config(Section):
         "published names, as far as they are at hand; null, or none of them at hand: every one "
         "that is",
     )
-    max_tokens: int | None = Field(
-        default=None, ge=1, description="lowers every model's limit of new tokens"
+    max_tokens: Count | None = Field(
+        default=None, description="lowers every model's limit of new tokens"
     )
     shards: int = Field(
         default=1,
