@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from steerability.canonical import canonical_json, digest
 from steerability.errors import UserError
 from steerability.store import Store
+from support.disk import mounted
 
 KEY = {"kind": "completion", "weights": "ab", "tokens": [1, 2, 3]}
 
@@ -102,10 +103,7 @@ def test_several_writers_of_one_object_agree(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_no_half_object_and_the_run_goes_on_later(tmp_path: Path) -> None:
-    disk = tmp_path / "small"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(disk)], check=True)
-    try:
+    with mounted(tmp_path / "small", "size=256k") as disk:
         store = Store(disk / "store")
         written = 0
         with pytest.raises(OSError, match="No space left"):
@@ -117,22 +115,17 @@ def test_a_full_disk_leaves_no_half_object_and_the_run_goes_on_later(tmp_path: P
         subprocess.run(["mount", "-o", "remount,size=2m", str(disk)], check=True)
         store.put({"n": written}, "x" * 20000)
         assert store.get({"n": written}) == "x" * 20000
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_store_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="store cannot be made"):
+    with pytest.raises(UserError, match="the store cannot be written: Not a directory"):
         Store(tmp_path / "file" / "store").check_writable()
 
 
 def test_a_read_only_store_is_one_clear_line(tmp_path: Path) -> None:
-    disk = tmp_path / "read-only"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,ro", "none", str(disk)], check=True)
-    try:
-        with pytest.raises(UserError, match="read-only"):
-            Store(disk).check_writable()
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    with (
+        mounted(tmp_path / "disk", "size=64k,ro") as disk,
+        pytest.raises(UserError, match="the store cannot be written: Read-only file system"),
+    ):
+        Store(disk).check_writable()

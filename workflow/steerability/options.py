@@ -1,4 +1,4 @@
-"""Options of the form NAME=VALUE, which several verbs take."""
+"""Forms of options that several verbs take: NAME=VALUE, and a whole number or auto."""
 
 from collections.abc import Iterable
 
@@ -23,3 +23,23 @@ def named_values(words: Iterable[str], form: str, *, where: str) -> dict[str, st
             raise UserError(f"{word!r} is not {form}", where=where)
         values[name] = value
     return values
+
+
+def number_or_auto(text: str, *, least: int, where: str) -> int | None:
+    """Return a whole number, or None for ``auto``.
+
+    Args:
+        text: as given.
+        least: the smallest number that makes sense.
+        where: the option's name.
+
+    Raises:
+        UserError: it is neither, or too small.
+    """
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < least:
+        raise UserError(
+            f"is {text!r}", where=where, mend=f"give auto or a whole number from {least} on"
+        )
+    return int(text)

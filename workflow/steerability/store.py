@@ -9,6 +9,7 @@ that fails its own check is moved to ``ROOT/aside/`` and reported, and counts as
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,20 +41,14 @@ class Store:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            writable = os.access(self.root, os.W_OK | os.X_OK)
-            writable = writable and not os.statvfs(self.root).f_flag & os.ST_RDONLY
+            with tempfile.NamedTemporaryFile(dir=self.root, prefix=".writable-"):
+                pass
         except OSError as error:
             raise UserError(
-                f"the store cannot be made: {error.strerror}",
-                where=self.root,
-                mend="name a folder that can be written (config: store)",
-            ) from error
-        if not writable:
-            raise UserError(
-                "the store is read-only",
+                f"the store cannot be written: {error.strerror or error}",
                 where=self.root,
                 mend="make it writable or name another folder (config: store)",
-            )
+            ) from error
 
     def get(self, key: Mapping[str, Any]) -> Any | None:
         """Return the value stored under a key, or None.

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from steerability.errors import UserError
+from steerability.options import number_or_auto
 
 
 def generate(
@@ -40,7 +41,7 @@ def generate(
 
     if log is not None:
         use_log(log)
-    layers = _count(gpu_layers, "--gpu-layers", least=0)
+    layers = number_or_auto(gpu_layers, least=0, where="--gpu-layers")
     if layers != 0:
         claim(store / "cards")
     from steerability.generate.run import Settings, run
@@ -53,7 +54,7 @@ def generate(
             requests=requests,
             output=output,
             store=store,
-            parallel=_count(parallel, "--parallel"),
+            parallel=number_or_auto(parallel, least=1, where="--parallel"),
             threads=threads,
             gpu_layers=layers,
             weights_sha256=weights_sha256.lower() if weights_sha256 else None,
@@ -113,14 +114,3 @@ def assemble(
 
 def _is_digest(text: str) -> bool:
     return len(text) == 64 and all(digit in "0123456789abcdef" for digit in text.lower())
-
-
-def _count(text: str, option: str, least: int = 1) -> int | None:
-    """Return a whole number, or None for ``auto``."""
-    if text == "auto":
-        return None
-    if not text.isdigit() or int(text) < least:
-        raise UserError(
-            f"is {text!r}", where=option, mend=f"give auto or a whole number from {least} on"
-        )
-    return int(text)

@@ -18,11 +18,10 @@ from steerability.files import write_atomic
 from steerability.generate.outputs import flags
 from steerability.generate.requests import read_requests
 from steerability.jsonl import write_records
-from steerability.records import FILTERED, FinishReason, Output, Request
+from steerability.records import FILTERED, THINK_END, FinishReason, Output, Request
 from steerability.store import Store
 
 READ_SECONDS = 1800.0
-_THINK_END = "</think>"
 # what else an endpoint may say (nothing, words of its own) is not known to be any of these
 _FINISHES: dict[str, FinishReason] = {
     "stop": "stop",
@@ -155,7 +154,7 @@ def _line(request: Request, name: str, value: Any) -> Output:
     text, thinking, cut = value["text"], value["thinking"], False
     reason: FinishReason | None = value["finish_reason"]
     if request.thinking and thinking is None:
-        head, mark, tail = text.rpartition(_THINK_END)
+        head, mark, tail = text.rpartition(THINK_END)
         thinking, text = (head.removeprefix("<think>"), tail) if mark else ("", text)
         cut = not mark and reason != FILTERED
     return Output(

@@ -6,9 +6,7 @@ from typing import Any
 from steerability.engine import Generation
 from steerability.engine.vocabulary import Vocabulary
 from steerability.generate.requests import Prepared
-from steerability.records import FILTERED, Output
-
-_THINK_END = "</think>"
+from steerability.records import FILTERED, THINK_END, Output
 
 
 def stored_value(generation: Generation, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -47,13 +45,13 @@ def split_thinking(tokens: tuple[int, ...], vocabulary: Vocabulary) -> tuple[str
     Returns:
         thinking and answer; without a ``</think>`` None and the whole text.
     """
-    end = vocabulary.token(_THINK_END)
+    end = vocabulary.token(THINK_END)
     if end is not None:
         if end not in tokens:
             return None, vocabulary.detokenize(tokens)
         place = len(tokens) - 1 - tokens[::-1].index(end)
         return vocabulary.detokenize(tokens[:place]), vocabulary.detokenize(tokens[place + 1 :])
-    head, found, tail = vocabulary.detokenize(tokens).rpartition(_THINK_END)
+    head, found, tail = vocabulary.detokenize(tokens).rpartition(THINK_END)
     return (head, tail) if found else (None, tail)
 
 
@@ -63,7 +61,7 @@ def flags(lines: Iterable[Output]) -> str:
     truncated = sum(line.truncated for line in lines)
     cut = sum(line.thinking_cut for line in lines)
     words = [f"prompts truncated: {truncated:,}"] if truncated else []
-    words += [f"thoughts cut off (no {_THINK_END} within the limit): {cut:,}"] if cut else []
+    words += [f"thoughts cut off (no {THINK_END} within the limit): {cut:,}"] if cut else []
     filtered = sum(line.finish_reason == FILTERED for line in lines)
     words += [f"replies filtered by the endpoint: {filtered:,}"] if filtered else []
     return ", ".join(words)

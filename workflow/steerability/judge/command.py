@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from steerability.cards import claim
-from steerability.errors import UserError
 from steerability.jsonl import write_records
 from steerability.judge.registry import Options, make_judge
 from steerability.judge.run import read_cells, run_judge
+from steerability.options import number_or_auto
 from steerability.store import Store
 
 
@@ -59,7 +59,7 @@ def judge(
     An output line, in input order, has ``id, label, reason, probabilities, judge, key``.
     """
     items = read_cells(cells, blind=blind)
-    layers = _layers(gpu_layers)
+    layers = number_or_auto(gpu_layers, least=0, where="--gpu-layers")
     if layers != 0 and judge == "llm" and store is not None:
         claim(store / "cards")
     chosen = make_judge(
@@ -80,11 +80,3 @@ def judge(
     )
     labels = run_judge(chosen, items, name=name, store=Store(store) if store else None, log=log)
     write_records(output, labels)
-
-
-def _layers(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isdecimal():
-        raise UserError(f"{text!r} is no number", where="--gpu-layers", mend="a number, or auto")
-    return int(text)

@@ -27,7 +27,6 @@ DECISION_OPEN = "</test_llm_response>\n  <judge_decision>"
 REASON_OPEN = "</judge_decision>\n  <judge_reason>"
 RECORD_END = "</judge_reason>\n</result>\n"
 SUMMARY = "\n=== Run Config ===\n"
-THINK_END = "</think>"
 BENCHMARK_PREFIX = "Alignment Drift - "
 
 HUB_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from steerability.errors import UserError
-from steerability.records import LABELS, Intervention, Scenario
+from steerability.records import LABELS, THINK_END, Intervention, Scenario
 from steerability.transcripts import layout
 from steerability.transcripts.layout import Benchmark, RunSettings, Totals
 
@@ -251,9 +251,9 @@ def _split(content: str, settings: RunSettings) -> tuple[str, str] | None:
     """Return thinking and answer of a record's free part, or None where it has no such form."""
     thinking, answer = "", content.removeprefix(layout.ANSWER_OPEN)
     if settings.is_thinking:
-        at = content.rfind(layout.THINK_END + layout.ANSWER_OPEN)
+        at = content.rfind(THINK_END + layout.ANSWER_OPEN)
         if at >= 0:
-            thinking = content[: at + len(layout.THINK_END)]
+            thinking = content[: at + len(THINK_END)]
             answer = content[len(thinking) + len(layout.ANSWER_OPEN) :]
     if not thinking and len(answer) == len(content):
         return None
@@ -281,7 +281,7 @@ def _only_reading(
             )
         (state, step) = steps[0]
         cut = settings.is_thinking and not step.thinking
-        thinking = step.thinking.removesuffix(layout.THINK_END) if settings.is_thinking else None
+        thinking = step.thinking.removesuffix(THINK_END) if settings.is_thinking else None
         place = state.place
         records.append(
             LogRecord(
