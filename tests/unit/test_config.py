@@ -124,7 +124,8 @@ def test_a_file_that_the_analysis_reads_is_looked_for_before_anything_runs(
     home, work = tmp_path / "home", tmp_path / "work"
     for folder in (home / "workflow", work):
         folder.parent.mkdir(exist_ok=True)
-    (home / "workflow").symlink_to(root / "workflow")
+    for name in ("workflow", "config"):
+        (home / name).symlink_to(root / name)
     work.mkdir()
     monkeypatch.chdir(work)
     demo = [root / "config.yaml", root / "config" / "demo.yaml"]

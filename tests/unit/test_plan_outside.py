@@ -5,11 +5,19 @@ from pathlib import Path
 import pytest
 import yaml
 
+from steerability.cli import run
+from steerability.config.inputs import (
+    check_inputs,
+    intervention_files,
+    recovered_suffixes,
+    wanted_weights,
+)
 from steerability.config.load import load_config
 from steerability.config.model import Config
+from steerability.errors import UserError
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
-from steerability.plan.inputs import wanted_sources, wanted_weights
+from steerability.plan.inputs import read_interventions, wanted_sources
 from steerability.plan.outside import to_fetch
 
 HOME = Path()
@@ -30,7 +38,7 @@ def config_of(folder: Path, *more: str, **overlay: object) -> Config:
 
 def lines_of(config: Config) -> list[str]:
     sources = SourceFolder(Path(config.sources.index), Path(config.sources.folder))
-    return to_fetch(config, HOME, PINS, sources, wanted_sources(config, sources))
+    return to_fetch(config, HOME, sources, wanted_sources(config, sources))
 
 
 def test_the_paper_names_its_weights_its_files_and_the_way_without_a_network(
@@ -63,3 +71,48 @@ def test_published_outputs_need_no_weights_and_the_demo_nothing(tmp_path: Path) 
     assert wanted_weights(replay) == []
     assert [line[:9] for line in lines_of(replay)] == ["to fetch:", "without a"]
     assert lines_of(config_of(tmp_path, "config/demo.yaml")) == []
+
+
+@pytest.mark.parametrize("verb", ["plan", "needs"])
+def test_a_weight_without_a_row_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    overlay = {
+        "models": ["mine"],
+        "catalogue": {
+            "models": {
+                "mine": {"source": "gguf", "weights": "my-own", "size": "1B", "stage": "Chat"}
+            }
+        },
+    }
+    path = tmp_path / "overlay.yaml"
+    path.write_text(yaml.safe_dump(overlay))
+    files = ["config.yaml", "config/demo.yaml", str(path)]
+    assert run([verb, *(word for file in files for word in ("--configfile", file))]) == 2
+    said = capsys.readouterr().err
+    assert "config/weights.csv: no weight is called my-own; use one of qwen3-4b-base-" in said
+    assert said.endswith(", or add a row\n") and said.count("\n") == 1
+
+
+def test_inputs_are_checked_before_anything_is_read_from_them(tmp_path: Path) -> None:
+    texts = {"a": "published:pro_ic", "b": "published:baseline", "c": "", "d": str(tmp_path / "d")}
+    (tmp_path / "d").write_text("Please.\n")
+    config = config_of(
+        tmp_path,
+        "config/demo.yaml",
+        interventions=list(texts),
+        catalogue={"interventions": texts},
+    )
+    check_inputs(config, HOME)
+    assert recovered_suffixes(config) == {"a": "pro"}
+    assert intervention_files(config, HOME) == {"d": tmp_path / "d"}
+    sources = SourceFolder(Path(config.sources.index), tmp_path)
+    read = read_interventions(
+        config.model_copy(update={"interventions": ("b", "c", "d")}), sources, HOME
+    )
+    assert [entry.text for entry in read] == ["", "", "Please.\n"]
+    wrong = config_of(
+        tmp_path, "config/demo.yaml", catalogue={"interventions": {"pro": "published:foo"}}
+    )
+    with pytest.raises(UserError, match="no published run is labelled foo; use one of published:"):
+        check_inputs(wrong, HOME)

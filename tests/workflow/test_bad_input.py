@@ -1,6 +1,7 @@
 """Bad input: one line, status 2, and the store untouched."""
 
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,3 +70,47 @@ def test_an_absent_intervention_text_stops_in_one_line(place: Place) -> None:
     result = place.snakemake()
     assert result.returncode == 2
     assert "anti.txt" in users_line(result)
+
+
+MINE = {"source": "gguf", "weights": "my-own", "size": "1B", "stage": "Chat"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"models": ["mine"], "catalogue": {"models": {"mine": MINE}}},
+            "config/weights.csv: no weight is called my-own; use one of ",
+        ),
+        (
+            {"catalogue": {"interventions": {"pro": "published:pro"}}},
+            "no published run is labelled pro; use one of published:pro_ic",
+        ),
+        (
+            {
+                "catalogue": {"interventions": {"pro": "published:pro_ic"}},
+                "sources": {"mirror": "."},
+            },
+            "no published log of the condition pro_ic",
+        ),
+    ],
+)
+def test_what_a_config_names_outside_itself_must_be_known(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    place = Place(tmp_path / "run").create(suite="builtin", **changes)
+    result = place.snakemake()
+    assert result.returncode == 2, result.stderr
+    assert said in users_line(result)
+    assert "Traceback" not in result.stderr
+    assert not place.objects()
+
+
+def test_the_published_baseline_is_no_suffix(tmp_path: Path) -> None:
+    texts = {"none": "published:baseline"}
+    place = Place(tmp_path / "run").create(
+        suite="builtin", interventions=["none"], catalogue={"interventions": texts}
+    )
+    result = place.snakemake("interventions")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (place.run / "interventions.jsonl").read_text() == '{"name":"none","text":""}\n'

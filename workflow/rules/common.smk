@@ -10,14 +10,14 @@ from steerability.canonical import canonical_json
 from steerability.config.inputs import check_inputs
 from steerability.config.load import check_config
 from steerability.config.model import EndpointModel
-from steerability.errors import UserError
+from steerability.errors import exit_if_wrong
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.imports import code_of
 from steerability.transcripts.availability import at_hand, training
 from steerability.transcripts.runs import files_of, published_runs
 
-try:
+with exit_if_wrong():
     CONFIG = check_config(dict(config))
     WEIGHTS = read_pins(HOME / CONFIG.sources.weights)
     SOURCE_FOLDER = SourceFolder(HOME / CONFIG.sources.index, Path(CONFIG.sources.folder))
@@ -28,9 +28,6 @@ try:
     LEARNT = training(CONFIG, SOURCES, SOURCE_FOLDER.table)
     TRAINING_RUNS = LEARNT.runs
     check_inputs(CONFIG, HOME)
-except UserError as error:
-    print(f"steerability: {error}", file=sys.stderr)
-    sys.exit(2)
 
 RUN = f"{CONFIG.results}/{CONFIG.run}"
 SHARDS = [f"{shard:03d}" for shard in range(CONFIG.shards)]

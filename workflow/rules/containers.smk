@@ -64,8 +64,5 @@ def check_host():
         DEPLOYMENT.apptainer_args = f"{DEPLOYMENT.apptainer_args or ''} {options}"
 
 
-try:
+with exit_if_wrong():
     check_host()
-except UserError as error:
-    print(f"steerability: {error}", file=sys.stderr)
-    sys.exit(2)

@@ -1,5 +1,6 @@
 # Outside files: where they come from, which ones a run reads, and what it lacks before it starts.
 
+from steerability.config.inputs import intervention_files, recovered_suffixes
 from steerability.plan.inputs import suffix_run
 from steerability.plan.outside import to_fetch
 from steerability.suites.instrumentaleval import ORDER, source_name
@@ -56,26 +57,19 @@ def run_names(published, mode):
     return [f"transcripts/{published}/{mode}/{file}" for file in ("stdout.log", "config.json")]
 
 
-def suffix_log(intervention):
+def suffix_log(mode):
     """The run that a published suffix is recovered from: one of this run's, or one at hand."""
     own = [run for runs in AT_HAND.runs.values() for run in runs] if AT_HAND else []
     mirror = CONFIG.sources.mirror and Path(CONFIG.sources.mirror)
-    return suffix_run(SOURCE_FOLDER, intervention, mirror, own)
-
-
-def intervention_text(text):
-    """File of a text: as named, or recovered where it is `published:LABEL`; empty for none."""
-    label = text.removeprefix("published:")
-    if label != text:
-        names = {mode: name for name, mode in MODES.items()}
-        return f"{CONFIG.sources.folder}/suffixes/{names.get(label, label)}.txt"
-    return str(HOME / text) if text else ""
+    return suffix_run(SOURCE_FOLDER, mode, mirror, own)
 
 
 def intervention_texts():
-    """Name → file of the text, or nothing for no suffix."""
-    texts = {name: CONFIG.catalogue.interventions[name] for name in CONFIG.interventions}
-    return {name: intervention_text(text) for name, text in texts.items()}
+    """Name → file of the text, as named or recovered; nothing for no suffix."""
+    files = {name: str(path) for name, path in intervention_files(CONFIG, HOME).items()}
+    for name, mode in recovered_suffixes(CONFIG).items():
+        files[name] = f"{CONFIG.sources.folder}/suffixes/{mode}.txt"
+    return {name: files.get(name, "") for name in CONFIG.interventions}
 
 
 def intervention_inputs():
@@ -96,9 +90,7 @@ def run_pins(name):
 
 def wanted_files():
     """Names of the outside files that this run reads."""
-    folder = f"{CONFIG.sources.folder}/suffixes/"
-    recovered = [path for path in intervention_inputs() if path.startswith(folder)]
-    runs = [suffix_log(Path(path).stem) for path in recovered]
+    runs = [suffix_log(mode) for mode in recovered_suffixes(CONFIG).values()]
     runs += [run for chosen in TRAINING_RUNS.values() for run in chosen]
     runs += [run for name in CONFIG.models if AT_HAND for run in runs_of(name)]
     suite = suite_sources() if suite_files() or runs else []
@@ -108,9 +100,10 @@ def wanted_files():
 def show_outside():
     """Say in the main process, of a dry run too, what is to be fetched, and what is not to be had."""
     if workflow.is_main_process:
-        lines = to_fetch(CONFIG, HOME, WEIGHTS, SOURCE_FOLDER, wanted_files())
+        lines = to_fetch(CONFIG, HOME, SOURCE_FOLDER, wanted_files())
         for line in filter(None, [*lines, LEARNT.remark]):
             print(line, file=sys.stderr)
 
 
-show_outside()
+with exit_if_wrong():
+    show_outside()

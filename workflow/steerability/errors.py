@@ -1,5 +1,9 @@
 """Errors that a person can act on."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """The user's input is wrong; the command line prints it as one line and exits with status 2.
@@ -19,3 +23,13 @@ class UserError(Exception):
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}; {self.mend}" if self.mend else text
+
+
+@contextmanager
+def exit_if_wrong() -> Iterator[None]:
+    """Let wrong input met in the block end the process: one line on stderr, exit status 2."""
+    try:
+        yield
+    except UserError as error:
+        print(f"steerability: {error}", file=sys.stderr)
+        sys.exit(2)

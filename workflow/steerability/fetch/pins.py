@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,12 +66,21 @@ def read_pins(table: Path) -> dict[str, WeightPin]:
 
 
 def find_pin(table: Path, name: str) -> WeightPin:
+    """Return the pin of a name; raises as ``read_pins`` and ``pick_pin`` do."""
+    return pick_pin(read_pins(table), name, table)
+
+
+def pick_pin(pins: Mapping[str, WeightPin], name: str, table: Path) -> WeightPin:
     """Return the pin of a name.
+
+    Args:
+        pins: the weights table's.
+        name: the weight.
+        table: where they stand, for the message.
 
     Raises:
         UserError: no such row; names those there are.
     """
-    pins = read_pins(table)
     if name not in pins:
         raise UserError(
             f"no weight is called {name}",

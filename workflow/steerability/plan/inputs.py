@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from steerability.config.model import Config, GgufModel, LlmJudge, SuiteFile
+from steerability.config.inputs import intervention_files, recovered_suffixes
+from steerability.config.model import Config, SuiteFile
 from steerability.errors import UserError
 from steerability.fetch.sources import SourceFolder
 from steerability.fetch.weights import Places
@@ -14,7 +15,6 @@ from steerability.suites.model import Suite
 from steerability.transcripts.layout import MODES
 from steerability.transcripts.runs import PublishedRun, files_of, published_runs, recover_suffix
 
-PUBLISHED = "published:"
 SUFFIXES = Path("workflow/reference/suffixes.csv")
 
 
@@ -33,38 +33,6 @@ def places_of(config: Config, home: Path) -> Places:
     """
     search = [Path(folder) for folder in config.weights_search]
     return Places(Path(config.weights_dir), search, home / config.sources.weights, Path())
-
-
-def wanted_weights(config: Config) -> list[str]:
-    """Return the weights of a run's models, then of its judges, each once.
-
-    Models whose published outputs take the place of generation need none.
-    """
-    generated = config.models if config.outputs == "generate" else ()
-    models = [config.catalogue.models[name] for name in generated]
-    judges = [config.catalogue.judges[use.judge] for use in config.judges]
-    names = [entry.weights for entry in models if isinstance(entry, GgufModel)]
-    names += [entry.weights for entry in judges if isinstance(entry, LlmJudge)]
-    return list(dict.fromkeys(names))
-
-
-def published_mode(text: str) -> str | None:
-    """Return ``pro``, ``anti`` or ``none`` for an intervention ``published:LABEL``, else None.
-
-    Raises:
-        UserError: no published run has that label.
-    """
-    if not text.startswith(PUBLISHED):
-        return None
-    label = text.removeprefix(PUBLISHED)
-    for name, mode in MODES.items():
-        if mode == label:
-            return name
-    raise UserError(
-        f"no published run is labelled {label}",
-        where="catalogue.interventions",
-        mend=f"use one of {', '.join(PUBLISHED + mode for mode in MODES.values())}",
-    )
 
 
 def suffix_run(
@@ -101,8 +69,7 @@ def suffix_run(
 def wanted_sources(config: Config, sources: SourceFolder, mirror: Path | None = None) -> list[str]:
     """Return the names of the outside files that a run's plan is made from, each once."""
     entry = config.catalogue.suites[config.suite]
-    modes = [published_mode(config.catalogue.interventions[name]) for name in config.interventions]
-    runs = [suffix_run(sources, mode, mirror) for mode in modes if mode and mode != "none"]
+    runs = [suffix_run(sources, mode, mirror) for mode in recovered_suffixes(config).values()]
     logs = files_of(runs)
     if isinstance(entry, SuiteFile) and not logs:
         return []
@@ -132,15 +99,13 @@ def read_interventions(config: Config, sources: SourceFolder, home: Path) -> Seq
     Raises:
         UserError: a file is missing or wrong.
     """
+    modes, files = recovered_suffixes(config), intervention_files(config, home)
     texts = []
     for name in config.interventions:
-        text = config.catalogue.interventions[name]
-        mode = published_mode(text)
-        if mode is None or mode == "none":
-            path = home / text if text and mode is None else None
-            texts.append(load_intervention(name, path))
-        else:
+        if name in modes:
             suite = load_instrumentaleval(sources)
-            found = recover_suffix(sources, suite, mode, home / SUFFIXES)
+            found = recover_suffix(sources, suite, modes[name], home / SUFFIXES)
             texts.append(Intervention(name=name, text=found.text))
+        else:
+            texts.append(load_intervention(name, files.get(name)))
     return texts

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from steerability.config.inputs import intervention_files, recovered_suffixes, wanted_pins
 from steerability.config.load import load_config
 from steerability.config.model import Config, GgufModel, LlmJudge, SuiteFile
 from steerability.engine.context import CHUNK
@@ -24,18 +25,11 @@ from steerability.engine.memory import (
     device_width,
     gigabytes,
 )
-from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.judge.llm import LlmSettings
 from steerability.judge.reading import load_reading
 from steerability.plan.facts import PUBLISHED, Facts, facts_of, read_published
-from steerability.plan.inputs import (
-    home_of,
-    places_of,
-    published_mode,
-    read_suite,
-    wanted_weights,
-)
+from steerability.plan.inputs import home_of, places_of, read_suite
 from steerability.suites.load import load_intervention
 from steerability.tables import read_csv
 
@@ -108,10 +102,10 @@ def prompts_of(config: Config, home: Path) -> Prompts:
 
 def _suffix_bytes(config: Config, name: str, home: Path) -> int:
     """Return the length of an intervention's text, that of a published one without having it."""
-    text = config.catalogue.interventions[name]
-    mode = published_mode(text)
+    mode = recovered_suffixes(config).get(name)
     if mode is None:
-        return len(load_intervention(name, home / text if text else None).text.encode())
+        path = intervention_files(config, home).get(name)
+        return len(load_intervention(name, path).text.encode())
     pins = read_csv(home / config.sources.suffixes, ("intervention", "characters"))
     return next((int(row["characters"]) for row in pins if row["intervention"] == mode), 0)
 
@@ -236,9 +230,8 @@ def table(rows: list[tuple[str, str, Needs | None]]) -> str:
 def published_rows(home: Path) -> list[tuple[str, str, Needs | None]]:
     """Return the needs of ``config.yaml`` by the published facts alone, whatever lies here."""
     config = load_config([home / "config.yaml"])
-    pins = read_pins(home / config.sources.weights)
     published = read_published(home)
-    facts = {name: facts_of(pins[name], published, None) for name in wanted_weights(config)}
+    facts = {pin.name: facts_of(pin, published, None) for pin in wanted_pins(config, home)}
     return needs_of(config, home, facts, Card())
 
 
@@ -291,10 +284,9 @@ def show(configfiles: list[Path], card: Card) -> None:
     """
     config = load_config(configfiles)
     home = home_of(configfiles)
-    pins = read_pins(home / config.sources.weights)
     published = read_published(home)
     places = places_of(config, home)
-    facts = {name: facts_of(pins[name], published, places) for name in wanted_weights(config)}
+    facts = {pin.name: facts_of(pin, published, places) for pin in wanted_pins(config, home)}
     print(f"run {config.run} on a card of {gigabytes(card.bytes)}; computed, not measured\n")
     print(table(needs_of(config, home, facts, card)))
     for origin, words in (

@@ -1,14 +1,15 @@
 """What a run takes from outside and does not have yet, said before anything is fetched."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from steerability.config.inputs import wanted_pins
 from steerability.config.model import Config
 from steerability.fetch.pins import WeightPin
 from steerability.fetch.sources import SourceFolder
 from steerability.fetch.weights import on_this_machine
-from steerability.plan.inputs import places_of, wanted_weights
+from steerability.plan.inputs import places_of
 
 
 class WantedWeight(NamedTuple):
@@ -18,17 +19,18 @@ class WantedWeight(NamedTuple):
     here: Path | None
 
 
-def weights_of(config: Config, home: Path, pins: Mapping[str, WeightPin]) -> list[WantedWeight]:
+def weights_of(config: Config, home: Path) -> list[WantedWeight]:
     """Return the weights that a run's models and judges use; nothing is read through or fetched.
 
     Args:
         config: the run.
         home: the repository.
-        pins: the weights table.
+
+    Raises:
+        UserError: the weights table has no row for one of them.
     """
     places = places_of(config, home)
-    chosen = [pins[name] for name in wanted_weights(config)]
-    return [WantedWeight(pin, on_this_machine(pin, places)) for pin in chosen]
+    return [WantedWeight(pin, on_this_machine(pin, places)) for pin in wanted_pins(config, home)]
 
 
 def described(pin: WeightPin) -> str:
@@ -37,25 +39,18 @@ def described(pin: WeightPin) -> str:
     return f"{pin.repository or pin.file}{size}"
 
 
-def to_fetch(
-    config: Config,
-    home: Path,
-    pins: Mapping[str, WeightPin],
-    sources: SourceFolder,
-    names: Sequence[str],
-) -> list[str]:
+def to_fetch(config: Config, home: Path, sources: SourceFolder, names: Sequence[str]) -> list[str]:
     """Return lines on what a run will fetch; none where it has everything.
 
     Args:
         config: the run.
         home: the repository.
-        pins: the weights table.
         sources: the outside files.
         names: those that the run reads.
     """
     lines = [
         f"to fetch: weights {pin.name} from {described(pin)}"
-        for pin, here in weights_of(config, home, pins)
+        for pin, here in weights_of(config, home)
         if here is None
     ]
     network = bool(lines)

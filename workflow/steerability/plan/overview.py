@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,6 @@ from steerability.config.load import load_config
 from steerability.config.model import Config
 from steerability.errors import UserError
 from steerability.fetch.download import fetch_sources
-from steerability.fetch.pins import WeightPin, read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.plan.inputs import (
     home_of,
@@ -114,17 +113,19 @@ def overview_lines(
     return lines
 
 
-def weight_lines(config: Config, home: Path, pins: Mapping[str, WeightPin]) -> list[str]:
+def weight_lines(config: Config, home: Path) -> list[str]:
     """Return one line per weight that a run's models and judges use: where it is or comes from.
 
     Args:
         config: the run.
         home: the repository.
-        pins: the weights table.
+
+    Raises:
+        UserError: the weights table has no row for one of them.
     """
     return [
         f"weights {pin.name}: " + (f"here, {here}" if here else f"to fetch from {described(pin)}")
-        for pin, here in weights_of(config, home, pins)
+        for pin, here in weights_of(config, home)
     ]
 
 
@@ -141,8 +142,7 @@ def show(configfiles: list[Path], mirror: Path | None) -> None:
     config = load_config(configfiles)
     home = home_of(configfiles)
     mirror = mirror or (Path(config.sources.mirror) if config.sources.mirror else None)
-    pins = read_pins(home / config.sources.weights)
-    for line in weight_lines(config, home, pins):
+    for line in weight_lines(config, home):
         print(line)
     sources = SourceFolder(home / config.sources.index, Path(config.sources.folder))
     names = wanted_sources(config, sources, mirror)
