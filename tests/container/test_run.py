@@ -11,6 +11,10 @@ import pytest
 import yaml
 
 from conftest import ROOT
+from steerability.containers.preflight import GPU_DEVICES
+from steerability.fetch.package import installed_file
+from steerability.fetch.pins import read_pins
+from support.disk import mounted
 from support.small_run import Place, made
 
 from .conftest import Outside
@@ -164,12 +168,47 @@ def test_image_is_not_the_recorded_one(elsewhere: Place, images: Path) -> None:
     assert "analysis.sif: not the recorded image: SHA-256" in line
 
 
+def test_a_repository_below_a_folder_with_a_blank(
+    images: Path, outside: Outside, elsewhere: Place, tmp_path: Path
+) -> None:
+    """Inside it Snakemake sees no blank in the images' paths; from elsewhere it would take none."""
+    root = elsewhere.root.rename(tmp_path / "a repository")
+    (root / "containers" / "images").symlink_to(images)
+    place = Place(root / "run", root=root).create()
+    result = place.snakemake("--use-apptainer")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert place.manifest()["digest"] == outside()["digest"]
+    line = users_line(Place(elsewhere.folder, root=root).snakemake("--use-apptainer"))
+    assert "Snakemake takes no image whose path has a blank" in line
+
+
+def test_weights_may_be_taken_from_another_disk(
+    images: Path, outside: Outside, tmp_path: Path
+) -> None:
+    """No hard link leads there, and the first run already follows the link that it makes."""
+    pin = read_pins(ROOT / "config" / "weights.csv")["smollm2-135m-instruct-q4_1"]
+    source = installed_file(pin)
+    assert source is not None
+    with mounted(tmp_path / "disk", "size=256m") as disk:
+        shutil.copy(source, disk / f"{pin.sha256}.gguf")
+        place = Place(tmp_path / "run").create(weights_search=[str(disk)])
+        result = place.snakemake("--use-apptainer")
+        assert result.returncode == 0, result.stdout + result.stderr
+        kept = place.folder / "results" / "weights" / f"{pin.sha256}.gguf"
+        assert kept.readlink() == disk / kept.name
+    assert place.manifest()["digest"] == outside()["digest"]
+
+
 @pytest.mark.parametrize("words", [(), ("--use-apptainer",)])
 def test_store_that_cannot_be_written(images: Path, tmp_path: Path, words: Any) -> None:
     place = Place(tmp_path / "run").create(store="/proc/store")
     assert "/proc/store: the store cannot be written" in users_line(place.snakemake(*words))
 
 
+@pytest.mark.skipif(
+    any(Path("/", device).exists() for device in GPU_DEVICES),
+    reason="this host has an NVIDIA GPU",
+)
 @pytest.mark.parametrize("words", [(), ("--use-apptainer",)])
 def test_gpu_profile_on_a_host_without_a_gpu(images: Path, tmp_path: Path, words: Any) -> None:
     place = Place(tmp_path / "run").create()

@@ -12,7 +12,6 @@ from steerability.containers.preflight import (
     check_apptainer,
     check_gpu,
     check_image,
-    check_store,
     preflight,
     unused_gpu,
 )
@@ -78,6 +77,11 @@ def test_image_missing(tmp_path: Path) -> None:
         check_image(tmp_path / "engine-cuda.sif")
 
 
+def test_image_that_snakemake_cannot_take(image: Path) -> None:
+    with pytest.raises(UserError, match="no image whose path has a blank; run inside the"):
+        check_image(image.rename(image.with_name("my engine.sif")))
+
+
 def test_image_changed(image: Path) -> None:
     image.write_bytes(b"another image")
     with pytest.raises(UserError, match=r"not the recorded image.*make containers"):
@@ -90,21 +94,10 @@ def test_image_without_a_record(image: Path) -> None:
         check_image(image)
 
 
-def test_store_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(**_: object) -> None:
-        raise OSError(30, "Read-only file system")
-
-    check_store(tmp_path / "store")
-    # Root may write wherever the mode bits say otherwise, so the refusal itself is made.
-    monkeypatch.setattr(room.tempfile, "NamedTemporaryFile", refuse)
-    with pytest.raises(UserError, match="the store cannot be written: Read-only file system"):
-        check_store(tmp_path / "store")
-
-
-def test_store_below_a_file(tmp_path: Path) -> None:
+def test_store_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="the store cannot be written"):
-        check_store(tmp_path / "file" / "store")
+        preflight(images=[], store=tmp_path / "file" / "store", gpu=False)
 
 
 def test_gpu(tmp_path: Path) -> None:

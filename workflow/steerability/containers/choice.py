@@ -1,13 +1,12 @@
 """Which image each stage of a run is made in, and what the run's containers see."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from steerability.config.inputs import named_files
+from steerability.config.inputs import named_files, wanted_pins
 from steerability.config.model import ApiJudge, Config, GgufModel, Judge, LlmJudge
 from steerability.containers.binds import bind_words, weight_sources
-from steerability.fetch.package import installed_file
-from steerability.fetch.pins import WeightPin
+from steerability.fetch.weights import candidates
+from steerability.plan.inputs import places_of
 
 ANALYSIS = "analysis"
 ENGINE = "engine"
@@ -48,24 +47,29 @@ def images_of(config: Config, home: Path, *, gpu: bool) -> list[Path]:
     return [image_file(home, name, gpu=gpu) for name in sorted(wanted)]
 
 
-def binds_of(config: Config, home: Path, pins: Iterable[WeightPin], work: Path) -> tuple[str, ...]:
+def binds_of(config: Config, home: Path, work: Path) -> tuple[str, ...]:
     """Return Apptainer's options for what a run reads and writes outside its working directory.
 
     Args:
         config: the run.
         home: the repository.
-        pins: the weights table.
         work: the working directory.
+
+    Raises:
+        UserError: the weights table has no row for a weight of the run.
     """
-    installed = [installed_file(pin) for pin in pins if pin.source == "package"]
-    weights = Path(config.weights_dir)
+    places = places_of(config, home)
+    pins = wanted_pins(config, home)
+    # what `fetch` may link to: the links are made after the containers' options are
+    found = [path for pin in pins for path, _ in candidates(pin, places)]
     folders = (config.results, config.store, config.weights_dir, config.sources.folder)
     return bind_words(
         work,
         writable=map(Path, folders),
         readable=[
             home,
-            *weight_sources(weights, filter(None, installed)),
+            *weight_sources(places.folder, found),
+            *places.search,
             *named_files(config, home),
         ],
     )

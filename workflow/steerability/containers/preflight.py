@@ -6,7 +6,6 @@ Nothing here builds or installs: the lines say which command does.
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,10 +13,11 @@ from pathlib import Path
 from steerability.canonical import sha256_file
 from steerability.containers.image import recorded_digest
 from steerability.errors import UserError
+from steerability.store import Store
 
 APPTAINER_MIN = (1, 2, 0)
 SINGULARITY_MIN = (3, 11, 0)
-_GPU_DEVICES = ("dev/nvidiactl", "dev/dxg")
+GPU_DEVICES = ("dev/nvidiactl", "dev/dxg")
 
 
 def check_apptainer() -> str:
@@ -51,8 +51,14 @@ def check_image(image: Path) -> str:
     """Return the SHA-256 of an image that is the one recorded when it was built.
 
     Raises:
-        UserError: the image or its record is missing, or they differ.
+        UserError: the image or its record is missing, they differ, or Snakemake cannot take it.
     """
+    if " " in str(image):
+        raise UserError(
+            "Snakemake takes no image whose path has a blank",
+            where=image,
+            mend="run inside the repository's folder, or move it",
+        )
     target = "container-cuda" if "cuda" in image.name else "containers"
     if not image.is_file():
         raise UserError("no such image", where=image, mend=f"build it: make {target}")
@@ -71,24 +77,6 @@ def check_image(image: Path) -> str:
     return actual
 
 
-def check_store(store: Path) -> None:
-    """Check that objects can be written.
-
-    Raises:
-        UserError: the folder cannot be made or written.
-    """
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=store, prefix=".preflight-"):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"the store cannot be written: {error.strerror or error}",
-            where=store,
-            mend="name a writable folder: --config store=FOLDER",
-        ) from error
-
-
 def check_gpu(root: Path = Path("/")) -> None:
     """Check that the host has an NVIDIA GPU with its driver.
 
@@ -98,7 +86,7 @@ def check_gpu(root: Path = Path("/")) -> None:
     Raises:
         UserError: it has none.
     """
-    if not any((root / device).exists() for device in _GPU_DEVICES):
+    if not any((root / device).exists() for device in GPU_DEVICES):
         raise UserError(
             "the gpu profile needs an NVIDIA GPU and its driver, and this host has none",
             mend="run it on a host that has one, or leave out --profile workflow/profiles/gpu",
@@ -115,7 +103,7 @@ def unused_gpu(root: Path = Path("/")) -> str:
     folders = [Path(folder) for folder in (found.submodule_search_locations or ())] if found else []
     if any(list((folder / "lib").glob("libggml-cuda*")) for folder in folders):
         return ""
-    if not any((root / device).exists() for device in _GPU_DEVICES):
+    if not any((root / device).exists() for device in GPU_DEVICES):
         return ""
     return (
         "this host has an NVIDIA GPU and this run computes on the CPU; to use it: make "
@@ -143,5 +131,5 @@ def preflight(*, images: Iterable[Path], store: Path, gpu: bool) -> dict[str, st
     if gpu:
         check_gpu()
     digests = {str(image): check_image(image) for image in images}
-    check_store(store)
+    Store(store).check_writable()
     return digests

@@ -88,7 +88,7 @@ def on_this_machine(pin: WeightPin, places: Places) -> Path | None:
     named = places.folder / f"{pin.sha256 or pin.name}.gguf"
     if named.exists():
         return named
-    return next((path for path, _ in _candidates(pin, places)), None)
+    return next((path for path, _ in candidates(pin, places)), None)
 
 
 def _locked(pin: WeightPin, places: Places, say: Say) -> tuple[WeightPin, HubState]:
@@ -118,7 +118,7 @@ def _kept(pin: WeightPin, places: Places, say: Say) -> Path | None:
 
 
 def _found(pin: WeightPin, places: Places, say: Say) -> Path | None:
-    for candidate, kind in _candidates(pin, places):
+    for candidate, kind in candidates(pin, places):
         actual = _digest_if_size(pin, candidate)
         if actual == pin.sha256:
             say(f"{pin.name}: taken from {kind}, {candidate}")
@@ -127,7 +127,11 @@ def _found(pin: WeightPin, places: Places, say: Say) -> Path | None:
     return None
 
 
-def _candidates(pin: WeightPin, places: Places) -> Iterator[tuple[Path, str]]:
+def candidates(pin: WeightPin, places: Places) -> Iterator[tuple[Path, str]]:
+    """Yield the files that should be a weight, in the order that they are tried, and what they are.
+
+    Nothing is read through. A first shard stands for all of them.
+    """
     base = Path(pin.file).name
     for folder in dict.fromkeys([places.folder, *places.search]):
         names = [f"{pin.sha256}.gguf"] if folder != places.folder else []
