@@ -79,6 +79,7 @@ def test_a_weight_without_a_row_is_one_line(
 ) -> None:
     overlay = {
         "models": ["mine"],
+        "judges": ["rules"],
         "catalogue": {
             "models": {
                 "mine": {"source": "gguf", "weights": "my-own", "size": "1B", "stage": "Chat"}
@@ -90,7 +91,7 @@ def test_a_weight_without_a_row_is_one_line(
     files = ["config.yaml", "config/demo.yaml", str(path)]
     assert run([verb, *(word for file in files for word in ("--configfile", file))]) == 2
     said = capsys.readouterr().err
-    assert "config/weights.csv: no weight is called my-own; use one of qwen3-4b-base-" in said
+    assert "config/weights.csv: no weight is called my-own; use one of smollm2-135m-" in said
     assert said.endswith(", or add a row\n") and said.count("\n") == 1
 
 
@@ -110,7 +111,7 @@ def test_inputs_are_checked_before_anything_is_read_from_them(tmp_path: Path) ->
     read = read_interventions(
         config.model_copy(update={"interventions": ("b", "c", "d")}), sources, HOME
     )
-    assert [entry.text for entry in read] == ["", "", "Please.\n"]
+    assert [entry.text for entry in read] == ["", "", "Please."]
     wrong = config_of(
         tmp_path, "config/demo.yaml", catalogue={"interventions": {"pro": "published:foo"}}
     )

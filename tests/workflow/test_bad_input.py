@@ -111,6 +111,6 @@ def test_the_published_baseline_is_no_suffix(tmp_path: Path) -> None:
     place = Place(tmp_path / "run").create(
         suite="builtin", interventions=["none"], catalogue={"interventions": texts}
     )
-    result = place.snakemake("interventions")
+    result = place.snakemake("--until", "interventions")
     assert result.returncode == 0, result.stdout + result.stderr
     assert (place.run / "interventions.jsonl").read_text() == '{"name":"none","text":""}\n'

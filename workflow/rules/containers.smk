@@ -22,7 +22,9 @@ GPU = "--nv" in (DEPLOYMENT.apptainer_args or "").split()
 
 
 def image(name):
-    return str(image_file(HOME, name, gpu=GPU))
+    """Snakemake refuses a path with a blank even where no container is used; then none is named."""
+    path = str(image_file(HOME, name, gpu=GPU))
+    return path if IN_CONTAINERS or " " not in path else None
 
 
 def judge_image(wildcards):
@@ -56,7 +58,7 @@ def check_host():
     named = images_of(CONFIG, HOME, gpu=GPU)
     images = named if IN_CONTAINERS else []
     preflight(images=images, store=Path(CONFIG.store), gpu=GPU and here)
-    on_cpu = not GPU and Path(image("engine")) in named
+    on_cpu = not GPU and image_file(HOME, "engine", gpu=GPU) in named
     if on_cpu and here and workflow.is_main_process and unused_gpu():
         print(unused_gpu(), file=sys.stderr)
     options = shlex.join(binds_of(CONFIG, HOME, Path.cwd()))
