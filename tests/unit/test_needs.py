@@ -107,6 +107,13 @@ def test_weights_that_nothing_is_known_of_are_named() -> None:
     assert text.count("not known before it is fetched") == 7
 
 
+def test_a_pilot_has_fewer_prompts() -> None:
+    config = load_config([Path("config.yaml")])
+    pilot = config.model_copy(update={"scenarios_per_category": 2})
+    assert needs.prompts_of(config, HOME).cells == 3 * 71
+    assert needs.prompts_of(pilot, HOME).cells == 3 * 12
+
+
 def test_the_verb_takes_a_card_and_says_what_does_not_fit(steerability: Run, root: Path) -> None:
     done = steerability("needs", "--vram", "8", "--bandwidth", "0.3", cwd=root)
     assert done.returncode == 0, done.stderr

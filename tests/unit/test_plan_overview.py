@@ -56,8 +56,8 @@ def test_the_demo_needs_nothing_from_outside(steerability: Run, root: Path) -> N
     done = steerability("plan", *words, cwd=root)
     assert done.returncode == 0, done.stderr
     assert "weights smollm2-135m-instruct-q4_1: here, " in done.stdout
-    scenarios = len(load_suite(root / "workflow/suites/builtin/suite.yaml").scenarios)
-    assert f"{2 * 3 * scenarios:,} cells" in done.stdout
+    pilot = load_suite(root / "workflow/suites/builtin/suite.yaml").pilot(6)
+    assert f"{2 * 3 * len(pilot.scenarios):,} cells" in done.stdout
 
 
 def test_a_runs_own_limit_lowers_every_model() -> None:

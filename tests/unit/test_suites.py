@@ -310,3 +310,14 @@ def test_loading_is_quick() -> None:
     started = time.process_time()
     load_suite(BUILTIN)
     assert time.process_time() - started < 0.3
+
+
+def test_a_pilot_is_the_first_scenarios_of_each_category() -> None:
+    suite = load_suite(BUILTIN)
+    pilot = suite.pilot(2)
+    assert set(pilot.counts().values()) == {2}
+    assert suite.pilot(3).counts() == dict.fromkeys(suite.counts(), 3)
+    kept = [scenario for scenario in suite.scenarios if scenario in pilot.scenarios]
+    assert tuple(kept) == pilot.scenarios, "the suite's order"
+    assert {*pilot.scenarios} < {*suite.pilot(3).scenarios}
+    assert suite.pilot(None) == suite == suite.pilot(100)

@@ -48,9 +48,12 @@ def suite_files():
 
 def suite_options():
     entry = CONFIG.catalogue.suites[CONFIG.suite]
+    words = []
     if entry.kind == "instrumentaleval":
-        return f"--instrumentaleval {entry.selection} {read_sources_from()}"
-    return ""
+        words += ["--instrumentaleval", entry.selection, read_sources_from()]
+    if CONFIG.scenarios_per_category:
+        words += ["--per-category", str(CONFIG.scenarios_per_category)]
+    return " ".join(words)
 
 
 def run_names(published, mode):

@@ -212,6 +212,12 @@ class Config(Section):
         description="`generate`: run the models; `transcripts`: the published outputs instead",
     )
     suite: Name = Field(description="a name in `catalogue.suites`")
+    scenarios_per_category: int | None = Field(
+        default=None,
+        ge=1,
+        description="a pilot: only the first so many scenarios of each category, in the suite's "
+        "order; a larger pilot or the whole suite later makes only the further cells",
+    )
     interventions: Names = Field(description="names in `catalogue.interventions`")
     context: Literal["sent", "left_out"] = Field(
         default="sent",
@@ -289,6 +295,8 @@ class Config(Section):
             published = isinstance(suite, SuiteInstrumentalEval) and suite.selection == "published"
             if not published:
                 raise ValueError("suite: transcripts go with instrumentaleval, published selection")
+            if self.scenarios_per_category is not None:
+                raise ValueError("scenarios_per_category: transcripts are of the whole suite")
             return self
         for use in self.judges:
             if isinstance(self.catalogue.judges[use.judge], PublishedJudge):

@@ -77,7 +77,7 @@ def wanted_sources(config: Config, sources: SourceFolder, mirror: Path | None = 
 
 
 def read_suite(config: Config, sources: SourceFolder, home: Path) -> Suite:
-    """Read a run's suite from its file, or from the fetched files.
+    """Read a run's suite from its file, or from the fetched files, cut down to its pilot.
 
     Args:
         config: names the suite.
@@ -89,8 +89,10 @@ def read_suite(config: Config, sources: SourceFolder, home: Path) -> Suite:
     """
     entry = config.catalogue.suites[config.suite]
     if isinstance(entry, SuiteFile):
-        return load_suite(home / entry.path)
-    return load_instrumentaleval(sources, entry.selection)
+        suite = load_suite(home / entry.path)
+    else:
+        suite = load_instrumentaleval(sources, entry.selection)
+    return suite.pilot(config.scenarios_per_category)
 
 
 def read_interventions(config: Config, sources: SourceFolder, home: Path) -> Sequence[Intervention]:

@@ -31,6 +31,7 @@ from steerability.judge.reading import load_reading
 from steerability.plan.facts import PUBLISHED, Facts, facts_of, read_published
 from steerability.plan.inputs import home_of, places_of, read_suite
 from steerability.suites.load import load_intervention
+from steerability.suites.model import CATEGORIES
 from steerability.tables import read_csv
 
 SHARE_OF_BANDWIDTH = 0.5
@@ -91,7 +92,10 @@ def prompts_of(config: Config, home: Path) -> Prompts:
     entry = config.catalogue.suites[config.suite]
     sources = SourceFolder(home / config.sources.index, Path(config.sources.folder))
     if not isinstance(entry, SuiteFile):
-        cells = SCENARIOS[entry.selection] * len(config.interventions)
+        scenarios = SCENARIOS[entry.selection]
+        if config.scenarios_per_category is not None:
+            scenarios = min(scenarios, config.scenarios_per_category * len(CATEGORIES))
+        cells = scenarios * len(config.interventions)
         return Prompts(cells, MEAN_PROMPT, LONGEST_PROMPT)
     suite = read_suite(config, sources, home)
     suffixes = [_suffix_bytes(config, name, home) for name in config.interventions]

@@ -35,6 +35,9 @@ def suite(
     sources_table: Annotated[Path, typer.Option(help="Table of outside files.")] = Path(
         "config/sources.csv"
     ),
+    per_category: Annotated[
+        int | None, typer.Option(min=1, help="Take the first so many scenarios of each category.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Write the checked suite, as one JSON object, here.")
     ] = None,
@@ -53,6 +56,7 @@ def suite(
     else:
         folder = SourceFolder(sources_table, sources)
         checked = load_instrumentaleval(folder, instrumentaleval or "published")
+    checked = checked.pilot(per_category)
     if output is not None:
         write_records(output, [checked])
     print(describe(checked))

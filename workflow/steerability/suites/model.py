@@ -3,6 +3,7 @@
 The JSON schema in ``workflow/schemas/suite.schema.yaml`` is printed from ``SuiteFile``.
 """
 
+from collections import Counter
 from typing import Any
 
 from pydantic import Field
@@ -52,6 +53,18 @@ class Suite(Record):
     def digest(self) -> str:
         """SHA-256, in hex, of the canonical JSON of everything the suite holds."""
         return digest(self.model_dump(mode="json"))
+
+    def pilot(self, per_category: int | None) -> "Suite":
+        """Return the suite with the first so many scenarios of each category; None keeps all."""
+        if per_category is None:
+            return self
+        taken: Counter[str] = Counter()
+        kept = []
+        for scenario in self.scenarios:
+            taken[scenario.category] += 1
+            if taken[scenario.category] <= per_category:
+                kept.append(scenario)
+        return self.model_copy(update={"scenarios": tuple(kept)})
 
     def counts(self) -> dict[str, int]:
         """Return the number of scenarios of each category, in the order of the categories."""
