@@ -45,6 +45,7 @@ def test_schema_and_page_are_those_of_the_model(root: Path) -> None:
         ({"modles": []}, "modles"),
         ({"shards": "two"}, "shards"),
         ({"shards": 0}, "shards"),
+        ({"catalogue": {"models": {"qwen3-4b-base": {"size": ""}}}}, "qwen3-4b-base.gguf.size"),
         ({"scenarios_per_category": 0}, "scenarios_per_category"),
         ({"scenarios_per_category": 2, "outputs": "transcripts"}, "of the whole suite"),
         ({"shards": True}, "shards"),

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from steerability.records import NAME_PATTERN
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Words = Annotated[str, Field(min_length=1)]
 
 
 class Section(BaseModel):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from steerability.config.analysis import Analysis
-from steerability.config.base import Name, Names, Section, to_tuple
+from steerability.config.base import Name, Names, Section, Words, to_tuple
 from steerability.records import LARGEST, Count, Sampling
 
 TokenId = Annotated[int, Field(ge=0, le=LARGEST)]
@@ -46,8 +46,8 @@ class GgufModel(Section):
 
     source: Literal["gguf"]
     weights: Name = Field(description="a name in `config/weights.csv`")
-    size: str = Field(description="size as the tables print it, for example `4B`")
-    stage: str = Field(description="training stage: `Base`, `Instruct`, `Thinking`, …")
+    size: Words = Field(description="size as the tables print it, for example `4B`")
+    stage: Words = Field(description="training stage: `Base`, `Instruct`, `Thinking`, …")
     template: str = Field(
         default="gguf",
         description="`gguf`: the chat template in the weights; `none`: plain text, system "
@@ -80,8 +80,8 @@ class EndpointModel(Section):
     key_env: str | None = Field(
         default=None, description="environment variable that holds the key; never stored"
     )
-    size: str
-    stage: str
+    size: Words
+    stage: Words
     max_tokens: Count = Field(default=1024, description="most tokens to generate")
     limit_field: Literal["max_tokens", "max_completion_tokens"] = Field(
         default="max_tokens", description="what the endpoint calls that limit"

@@ -90,9 +90,8 @@ def describe(checked: Suite) -> str:
     """Return what the verb prints about a suite, one fact to a line."""
     counts = checked.counts()
     width = max(map(len, counts))
-    total = len(checked.scenarios)
-    licence = f", {checked.licence}" if checked.licence else ""
-    lines = [f"{checked.name} {checked.version}: {total} scenarios{licence}"]
+    title = f"{checked.name} {checked.version}: {len(checked.scenarios)} scenarios"
+    lines = [f"{title}, licence {checked.licence or 'none'}"]
     lines += [f"  {category:<{width}}  {count:>3}" for category, count in counts.items()]
     pair = nearest_pair(checked.scenarios)
     lines.append(
