@@ -22,7 +22,7 @@ SCRIPT = Path(__file__).with_name("slurm-cluster.sh")
 WORDS = (
     *("--use-apptainer", "--workflow-profile", str(ROOT / "workflow" / "profiles" / "slurm")),
     *("--apptainer-args", "--containall --cleanenv --net --network none"),
-    *("--set-threads", "generate=1", "--slurm-status-command", "squeue"),
+    *("--set-threads", "generate=1", "judge=1", "--slurm-status-command", "squeue"),
     *("--slurm-init-seconds-before-status-checks", "3", "--slurm-keep-successful-logs"),
 )
 
