@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from steerability.canonical import digest
 from steerability.engine import Engine, Job, PromptError, Sampling, generation_key
-from steerability.errors import UserError
-from steerability.jsonl import read_records
-from steerability.records import Request
+from steerability.protocol.records import Request
+from steerability.support.canonical import digest
+from steerability.support.errors import UserError
+from steerability.support.jsonl import read_records
 
 
 class RequestLine(Request):
