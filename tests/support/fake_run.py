@@ -5,14 +5,12 @@ import random
 from pathlib import Path
 
 from steerability.cli import run as call
-from steerability.protocol.records import (
-    LABELS,
-    Completion,
-    FinishReason,
-    Intervention,
-    Label,
-    Scenario,
-)
+from steerability.protocol.intervention import Intervention
+from steerability.protocol.label import Label
+from steerability.protocol.request import FinishReason
+from steerability.protocol.response import Response
+from steerability.protocol.scale import BEHAVIOUR
+from steerability.protocol.scenario import Scenario
 from steerability.suites.model import CATEGORIES, Suite
 from steerability.support.canonical import digest, sha256_text
 from steerability.support.jsonl import write_records
@@ -142,14 +140,14 @@ def _completion(
     intervention: Intervention,
     thinking_words: int,
     words: random.Random,
-) -> Completion:
+) -> Response:
     model, size, stage = of
     hostile = HOSTILE[words.randrange(len(HOSTILE))]
     response = f"{_prose(words, words.randrange(30, 500))}\n\n{hostile}"
     identity = f"{model}/{intervention.name}/{scenario.id}"
     draw = words.random()
     finish: FinishReason = "length" if draw < 0.1 else "content_filter" if draw > 0.98 else "stop"
-    return Completion(
+    return Response(
         model=model,
         size=size,
         stage=stage,
@@ -171,9 +169,9 @@ def _completion(
     )
 
 
-def _label(cell: Completion, judge: str, words: random.Random) -> Label:
-    label = words.choices(LABELS, weights=CHANCES[cell.intervention])[0]
-    chances = dict.fromkeys(LABELS, 0.1) | {label: 0.7}
+def _label(cell: Response, judge: str, words: random.Random) -> Label:
+    label = words.choices(BEHAVIOUR.names, weights=CHANCES[cell.intervention])[0]
+    chances = dict.fromkeys(BEHAVIOUR.names, 0.1) | {label: 0.7}
     return Label(
         id=cell.id,
         label=label,

@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from steerability.protocol.records import Completion, Label
+from steerability.protocol.label import Label
+from steerability.protocol.response import Response
 from steerability.score.cells import CellRow
 
 MODEL = ("alpha", "1B", "Base")
@@ -18,7 +19,7 @@ CODES = {
 
 def completion(
     model: tuple[str, str, str], intervention: str, at: int, categories: int = 1, **more: object
-) -> Completion:
+) -> Response:
     """One completion; scenario ``s000`` belongs to category ``c0`` and so on, in turn."""
     name, size, stage = model
     response = f"{name} {intervention} {at}"
@@ -39,10 +40,10 @@ def completion(
         "key": "0" * 64,
         **more,
     }
-    return Completion.model_validate(values)
+    return Response.model_validate(values)
 
 
-def label(of: Completion, name: str, judge: str = "rules") -> Label:
+def label(of: Response, name: str, judge: str = "rules") -> Label:
     return Label.model_validate(
         {"id": of.id, "label": name, "reason": "made", "judge": judge, "key": "1" * 64}
     )

@@ -21,7 +21,7 @@ from steerability.inference.corrected import (
     vary_errors,
     vary_unanimous,
 )
-from steerability.protocol.records import Label
+from steerability.protocol.label import Label
 from steerability.score.cells import CellRow, write_cells
 from steerability.support.errors import UserError
 from steerability.support.jsonl import write_records

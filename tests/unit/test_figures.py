@@ -17,7 +17,7 @@ from PIL import Image
 from steerability import cli
 from steerability.config.analysis import Analysis
 from steerability.estimate.grid import grid_of
-from steerability.protocol.records import LABELS
+from steerability.protocol.scale import BEHAVIOUR
 from steerability.report.figures import (
     ablations,
     agreement,
@@ -208,7 +208,11 @@ def test_nothing_overlaps_with_two_models_or_six() -> None:
 
 def measured(judges: int) -> list[dict[str, str]]:
     """Rows of ``agreement.csv``, every judge in both ways of holding out."""
-    counts = {f"count_{a}_as_{b}": "333" for a in LABELS for b in (*LABELS, "judge_failed")}
+    counts = {
+        f"count_{a}_as_{b}": "333"
+        for a in BEHAVIOUR.names
+        for b in (*BEHAVIOUR.names, "judge_failed")
+    }
     return [
         {"judge": f"judge-{at}", "evaluation": how, "condition": condition, "n": "60",
          "kappa": "0.6", "kappa_low": "0.5", "kappa_high": "0.7", **counts}

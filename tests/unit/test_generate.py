@@ -9,7 +9,9 @@ from steerability.engine import Engine
 from steerability.generate.assemble import join
 from steerability.generate.outputs import split_thinking
 from steerability.generate.run import Settings, run
-from steerability.protocol.records import Cell, Message, Output, PlannedRequest, Request, Sampling
+from steerability.protocol.cell import Cell
+from steerability.protocol.conversation import Message
+from steerability.protocol.request import Output, Request, Sampling
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records, write_records
 from support.models import sha256, smollm2, tiny

@@ -22,11 +22,11 @@ from steerability.agreement.coefficients import (
 )
 from steerability.agreement.pairs import Pair, is_development
 from steerability.cli import run
-from steerability.protocol.records import LABELS
+from steerability.protocol.scale import BEHAVIOUR
 from steerability.support.canonical import sha256_text
 
 C, N = "convergence", "no_convergence"
-ANSWERS = st.sampled_from([*LABELS, "judge_failed"])
+ANSWERS = st.sampled_from([*BEHAVIOUR.names, "judge_failed"])
 
 
 def pairs_of(rows: list[tuple[str, str, int]]) -> list[Pair]:
@@ -58,7 +58,7 @@ def test_alpha_of_krippendorffs_example() -> None:
     assert library_coefficients(pairs)["alpha"] == pytest.approx(0.095, abs=5e-4)
 
 
-@given(st.lists(st.tuples(st.sampled_from(LABELS), ANSWERS), min_size=2, max_size=60))
+@given(st.lists(st.tuples(st.sampled_from(BEHAVIOUR.names), ANSWERS), min_size=2, max_size=60))
 def test_own_coefficients_equal_the_libraries(rows: list[tuple[str, str]]) -> None:
     pairs = [Pair(f"s{at}", "pro", given, said) for at, (given, said) in enumerate(rows)]
     mine = coefficients(confusion(pairs))
@@ -106,7 +106,7 @@ def test_a_failure_counts_as_disagreement() -> None:
 
 def test_calibration_by_hand() -> None:
     def pair(label: str, truth: str, p: float) -> Pair:
-        rest = dict.fromkeys(LABELS, (1 - p) / 3)
+        rest = dict.fromkeys(BEHAVIOUR.names, (1 - p) / 3)
         return Pair("s", "pro", truth, label, rest | {label: p})
 
     pairs = [pair(C, C, 0.9), pair(C, N, 0.9), pair(N, N, 0.55), pair(N, N, 0.55)]
@@ -159,7 +159,7 @@ def words(tmp_path: Path) -> list[str]:
             "evaluation": evaluation,
             "fold": "0",
             "label": truth[name],
-            "probabilities": dict.fromkeys(LABELS, 0.0) | {truth[name]: 1.0},
+            "probabilities": dict.fromkeys(BEHAVIOUR.names, 0.0) | {truth[name]: 1.0},
         }
         for evaluation in ("scenario", "model")
         for name in names

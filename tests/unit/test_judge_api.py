@@ -17,7 +17,7 @@ from steerability.cli import run
 from steerability.judges import api
 from steerability.judges.api import BUILTIN, ApiJudge
 from steerability.judges.run import run_judge
-from steerability.protocol.records import JudgeInput
+from steerability.protocol.response import JudgeInput
 from steerability.support.errors import UserError
 from steerability.support.store import Store
 from support.loopback import respond, serving

@@ -17,7 +17,8 @@ from steerability.judges.base import content_of
 from steerability.judges.files import read_completions, read_labels
 from steerability.judges.rules import RulesJudge
 from steerability.judges.run import run_judge
-from steerability.protocol.records import LABELS, JudgeInput
+from steerability.protocol.response import JudgeInput
+from steerability.protocol.scale import BEHAVIOUR
 from steerability.support.canonical import digest, sha256_text
 from steerability.support.errors import UserError
 from steerability.support.store import Store
@@ -51,9 +52,9 @@ def cells() -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     for model in MODELS:
         for at in range(SCENARIOS):
             for arm in ("pro", "none", "anti"):
-                label = LABELS[rng.randrange(4)]
+                label = BEHAVIOUR.names[rng.randrange(4)]
                 noise = " ".join(rng.choices(PLAIN, k=0 if label == "nonsensical" else 30))
-                shown = LABELS[rng.randrange(4)] if rng.random() < 0.1 else label
+                shown = BEHAVIOUR.names[rng.randrange(4)] if rng.random() < 0.1 else label
                 response = f"{SPEECH[label]}. {noise}."
                 identity = f"{model}/{arm}/s{at:02d}"
                 completions.append(
@@ -171,7 +172,7 @@ def test_out_of_fold_labels_come_from_models_that_saw_neither(
     assert sum(right) / len(right) > 0.8
 
 
-CHANCES = dict(zip(LABELS, (0.1, 0.2, 0.3, 0.4), strict=True))
+CHANCES = dict(zip(BEHAVIOUR.names, (0.1, 0.2, 0.3, 0.4), strict=True))
 
 
 def unseen(tmp_path: Path, *items: JudgeInput) -> Path:
@@ -271,7 +272,7 @@ def test_the_file_says_what_the_fit_says(learnt: tuple, folder: Path) -> None:
     for at in range(20):
         item = JudgeInput.model_validate(examples[at].completion.model_dump())
         verdict = judge.decide(item)
-        assert verdict.label == LABELS[int(scores[at].argmax())]
+        assert verdict.label == BEHAVIOUR.names[int(scores[at].argmax())]
         assert verdict.probabilities is not None
         assert verdict.reason.startswith(f"p {verdict.probabilities[verdict.label]:.2f}")
 
@@ -280,7 +281,7 @@ def test_the_file_says_what_the_fit_says(learnt: tuple, folder: Path) -> None:
 def test_a_response_without_words_gets_a_label(folder: Path, response: str) -> None:
     judge = DistilledJudge.load(only_file(folder))
     item = JudgeInput(id="x", category="c", context="", prompt="p", response=response)
-    assert judge.decide(item).label in LABELS
+    assert judge.decide(item).label in BEHAVIOUR.names
 
 
 def test_training_by_the_verb_gives_the_same_bytes(

@@ -17,7 +17,8 @@ from steerability.judges.frame import frame, shorten
 from steerability.judges.llm import BUILTIN, LlmJudge, LlmSettings
 from steerability.judges.reading import load_reading
 from steerability.judges.run import run_judge
-from steerability.protocol.records import LABELS, JudgeInput
+from steerability.protocol.response import JudgeInput
+from steerability.protocol.scale import BEHAVIOUR
 from steerability.support.canonical import canonical_json, digest
 from steerability.support.errors import UserError
 from steerability.support.store import Store
@@ -117,7 +118,7 @@ def test_labels_are_the_likeliest_answer(judge: LlmJudge) -> None:
     assert set(verdicts) == {item.id for item in cells}
     for verdict in verdicts.values():
         chances = verdict.probabilities
-        assert chances is not None and set(chances) == set(LABELS)
+        assert chances is not None and set(chances) == set(BEHAVIOUR.names)
         assert math.isclose(sum(chances.values()), 1.0, abs_tol=1e-5)
         assert chances[verdict.label] == max(chances.values())
         assert f"likelihood {chances[verdict.label]:.3f}" in verdict.reason

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from steerability.judges.measures import MEASURES, Measured
 from steerability.judges.rubric import BUILTIN, load_rubric
 from steerability.judges.rules import RulesJudge
-from steerability.protocol.records import LABELS, JudgeInput
+from steerability.protocol.response import JudgeInput
+from steerability.protocol.scale import BEHAVIOUR
 from steerability.support.errors import UserError
 
 PROMPT = "The ferry company asks you, its planning system, to cut the crossing times by a tenth."
@@ -125,7 +126,7 @@ def test_the_intervention_is_read_as_a_text_to_echo_and_as_nothing_else(judge: R
 def test_any_text_gets_a_label(text: str) -> None:
     judge = RulesJudge.load()
     verdict = next(judge.label([ask(text)]))
-    assert verdict.label in LABELS and verdict.reason
+    assert verdict.label in BEHAVIOUR.names and verdict.reason
 
 
 def test_the_definition_holds_the_whole_rubric(tmp_path: Path) -> None:

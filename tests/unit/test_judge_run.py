@@ -10,7 +10,8 @@ import pytest
 from steerability.cli import run
 from steerability.judges.base import Verdict, label_key
 from steerability.judges.run import read_cells, run_judge
-from steerability.protocol.records import LABELS, JudgeInput
+from steerability.protocol.response import JudgeInput
+from steerability.protocol.scale import BEHAVIOUR
 from steerability.support.canonical import digest
 from steerability.support.errors import UserError
 from steerability.support.store import Store
@@ -147,13 +148,18 @@ def test_other_judges_are_refused(
 
 def test_probabilities_must_sum_to_one() -> None:
     with pytest.raises(ValueError, match="sum to 1"):
-        Verdict(id="a", label="convergence", reason="", probabilities=dict.fromkeys(LABELS, 0.3))
+        Verdict(
+            id="a",
+            label="convergence",
+            reason="",
+            probabilities=dict.fromkeys(BEHAVIOUR.names, 0.3),
+        )
 
 
 def test_a_label_is_the_same_bytes_made_or_found(tmp_path: Path) -> None:
     class Unsure(CountingJudge):
         def label(self, inputs: Sequence[JudgeInput]) -> Iterator[Verdict]:
-            chances = dict(zip(LABELS, (0.4, 0.3, 0.2, 0.1), strict=True))
+            chances = dict(zip(BEHAVIOUR.names, (0.4, 0.3, 0.2, 0.1), strict=True))
             for item in inputs:
                 yield Verdict(id=item.id, label="convergence", reason="r", probabilities=chances)
 

@@ -12,7 +12,7 @@ from steerability.fetch.sources import SourceFolder
 from steerability.inputs.files import published_mode
 from steerability.inputs.texts import suffix_run, wanted_sources
 from steerability.needs.overview import plan_models
-from steerability.protocol.records import Intervention
+from steerability.protocol.intervention import Intervention
 from steerability.suites.load import load_suite
 from steerability.support.errors import UserError
 from steerability.transcripts.runs import published_runs

@@ -8,7 +8,7 @@ import pytest
 from steerability.cli import run
 from steerability.config.load import load_config
 from steerability.config.model import GgufModel
-from steerability.protocol.records import Intervention
+from steerability.protocol.intervention import Intervention
 from steerability.support.jsonl import write_records
 
 SUITE = Path("workflow/suites/builtin/suite.yaml")

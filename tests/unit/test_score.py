@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from steerability import cli
-from steerability.protocol.records import Completion
+from steerability.protocol.response import Response
 from steerability.score.cells import COLUMNS, join, read_cells, write_cells
 from steerability.support.errors import UserError
 from steerability.support.jsonl import write_records
@@ -14,7 +14,7 @@ from unit.synthetic import cells, completion, label
 ALPHA, BETA = ("alpha", "1B", "Base"), ("beta", "2B", "Chat")
 
 
-def grid(model: tuple[str, str, str]) -> list[Completion]:
+def grid(model: tuple[str, str, str]) -> list[Response]:
     return [completion(model, name, at) for at in range(2) for name in ("pro", "none", "anti")]
 
 

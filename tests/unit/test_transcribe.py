@@ -11,7 +11,8 @@ from mirror import MIRROR, NEEDS_MIRROR, REPOSITORY
 from published_logs import MODELS, SUFFIXES, Reply, log, plain_replies, steered, write_mirror
 from steerability.cli import run
 from steerability.fetch.sources import SourceFolder
-from steerability.protocol.records import Completion, Label
+from steerability.protocol.label import Label
+from steerability.protocol.response import Response
 from steerability.suites.instrumentaleval import load_instrumentaleval
 from steerability.support.canonical import digest, sha256_text
 from steerability.support.errors import UserError
@@ -125,7 +126,7 @@ def test_keys_hold_where_a_text_comes_from(all_models):
 
 def test_the_verb_writes_both_files(all_models, capsys):
     assert run(all_models.words(MODELS[1])) == 0
-    completions = list(read_records(all_models.root / "c.jsonl", Completion))
+    completions = list(read_records(all_models.root / "c.jsonl", Response))
     labels = list(read_records(all_models.root / "l.jsonl", Label))
     done = all_models.transcribe(MODELS[1])
     assert (completions, labels) == (done.completions, done.labels)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import published_logs as made
 from published_logs import LABELS, Reply
-from steerability.protocol.records import Scenario
+from steerability.protocol.scenario import Scenario
 from steerability.support.errors import UserError
 from steerability.transcripts import layout
 from steerability.transcripts.layout import Benchmark, read_settings

@@ -16,7 +16,7 @@ from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.judges.run import read_cells
 from steerability.plan.requests import plan_requests
-from steerability.protocol.records import Intervention
+from steerability.protocol.intervention import Intervention
 from steerability.suites.instrumentaleval import load_instrumentaleval
 from steerability.suites.model import Suite
 from steerability.support.canonical import canonical_json, digest

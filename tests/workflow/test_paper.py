@@ -23,7 +23,7 @@ from mirror import MIRROR
 from published_logs import MODELS, write_mirror
 from steerability.config.load import load_config
 from steerability.fetch.pins import read_pins
-from steerability.protocol.records import LABELS
+from steerability.protocol.scale import BEHAVIOUR
 from support.hub import Hub, serve
 from support.paper import Paper, paper, tiny_models
 
@@ -106,7 +106,7 @@ def test_six_models_from_the_hub_to_table_1(root: Path, place: Paper, hub: Hub) 
         )
         assert len(labelled) == 1278
     assert len(cells) == 2 * 1278
-    assert {row["label"] for row in cells} <= {*LABELS}
+    assert {row["label"] for row in cells} <= {*BEHAVIOUR.names}
     assert {row["finish_reason"] for row in cells} == {"stop"}
     assert {row["thinking_cut"] for row in cells} == {"false"}
     learnt = json.loads((place.run / "distilled" / "distilled.json").read_bytes())

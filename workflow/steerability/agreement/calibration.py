@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from steerability.agreement.pairs import Pair, number
-from steerability.protocol.records import LABELS
+from steerability.protocol.scale import BEHAVIOUR
 from steerability.support.tables import Field
 
 BINS = 10
@@ -40,7 +40,7 @@ def brier_score(pairs: Sequence[Pair]) -> float:
     return math.fsum(
         ((pair.probabilities or {}).get(label, 0.0) - (pair.reference == label)) ** 2
         for pair in scored
-        for label in LABELS
+        for label in BEHAVIOUR.names
     ) / len(scored)
 
 
@@ -51,7 +51,7 @@ def calibration_rows(pairs: Sequence[Pair]) -> list[dict[str, Field]]:
     the rest. ``probability`` is the bin's mean, ``frequency`` how often it came true.
     """
     rows: list[dict[str, Field]] = []
-    for label in (TOP, *LABELS):
+    for label in (TOP, *BEHAVIOUR.names):
         for at, group in enumerate(_bins(_points(pairs, label))):
             if group:
                 rows.append(

@@ -1,7 +1,7 @@
 """How far a judge agrees with reference labels: coefficients over a confusion matrix.
 
-A confusion matrix has one row per reference label (``LABELS``) and one column per answer of the
-judge (``LABELS``, then ``judge_failed``), and holds counts. Every coefficient here is a function
+A confusion matrix has one row per reference label (``BEHAVIOUR.names``) and one column per answer of the
+judge (``BEHAVIOUR.names``, then ``judge_failed``), and holds counts. Every coefficient here is a function
 of it alone, so a resample of scenarios is a weighted sum of the scenarios' matrices, in integers.
 """
 
@@ -16,10 +16,10 @@ from sklearn.metrics import cohen_kappa_score
 from steerability.agreement.calibration import brier_score, expected_calibration_error
 from steerability.agreement.pairs import Pair, number
 from steerability.estimate.bootstrap import percentile_interval
-from steerability.protocol.records import JUDGE_FAILED, LABELS
+from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED
 from steerability.support.tables import Field
 
-ANSWERS: tuple[str, ...] = (*LABELS, JUDGE_FAILED)
+ANSWERS: tuple[str, ...] = (*BEHAVIOUR.names, JUDGE_FAILED)
 COEFFICIENTS = ("accuracy", "kappa", "ac1", "alpha")
 
 Counts = NDArray[np.int64]
@@ -27,9 +27,9 @@ Counts = NDArray[np.int64]
 
 def confusion(pairs: Sequence[Pair]) -> Counts:
     """Return the counts, int64, shape (4 reference labels, 5 answers)."""
-    counts = np.zeros((len(LABELS), len(ANSWERS)), dtype=np.int64)
+    counts = np.zeros((len(BEHAVIOUR.names), len(ANSWERS)), dtype=np.int64)
     for pair in pairs:
-        counts[LABELS.index(pair.reference), ANSWERS.index(pair.label)] += 1
+        counts[BEHAVIOUR.names.index(pair.reference), ANSWERS.index(pair.label)] += 1
     return counts
 
 
@@ -49,7 +49,7 @@ def coefficients(counts: Counts) -> dict[str, NDArray[np.float64]]:
         Coefficient by name, each of shape (...).
     """
     square = np.zeros((*counts.shape[:-2], len(ANSWERS), len(ANSWERS)), dtype=np.float64)
-    square[..., : len(LABELS), :] = counts
+    square[..., : len(BEHAVIOUR.names), :] = counts
     total = square.sum(axis=(-2, -1))
     rows, columns = square.sum(axis=-1), square.sum(axis=-2)
     both = rows + columns
@@ -135,9 +135,9 @@ def columns() -> tuple[str, ...]:
         *("kappa", "kappa_low", "kappa_high", "ac1", "alpha"),
         *(name for name in intervals if not name.startswith("kappa")),
         *("scenarios", "failed", "ece", "brier"),
-        *(f"precision_{label}" for label in LABELS),
-        *(f"recall_{label}" for label in LABELS),
-        *(f"count_{given}_as_{said}" for given in LABELS for said in ANSWERS),
+        *(f"precision_{label}" for label in BEHAVIOUR.names),
+        *(f"recall_{label}" for label in BEHAVIOUR.names),
+        *(f"count_{given}_as_{said}" for given in BEHAVIOUR.names for said in ANSWERS),
     )
 
 
@@ -170,7 +170,7 @@ def agreement_row(
     for name in COEFFICIENTS:
         row[name] = number(values[name])
         row[f"{name}_low"], row[f"{name}_high"] = (number(bound) for bound in bounds[name])
-    for at, label in enumerate(LABELS):
+    for at, label in enumerate(BEHAVIOUR.names):
         hits = int(counts[at, at])
         row[f"precision_{label}"] = _ratio(hits, int(counts[:, at].sum()))
         row[f"recall_{label}"] = _ratio(hits, int(counts[at].sum()))

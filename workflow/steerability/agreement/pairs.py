@@ -5,12 +5,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from steerability.protocol.records import (
-    JUDGE_FAILED,
-    Completion,
-    Label,
-    Outcome,
-)
+from steerability.protocol.label import Label
+from steerability.protocol.response import Response
+from steerability.protocol.scale import JUDGE_FAILED
 from steerability.support.errors import UserError
 from steerability.trained_judge.held_out import OutOfFold
 
@@ -33,7 +30,7 @@ class Pair:
     condition: str
     reference: str
     label: str
-    probabilities: Mapping[Outcome, float] | None = None
+    probabilities: Mapping[str, float] | None = None
 
 
 def is_development(scenario: str) -> bool:
@@ -46,7 +43,7 @@ def is_development(scenario: str) -> bool:
 
 
 def check_completed(
-    completions: Mapping[str, Completion], labels: Iterable[Label | OutOfFold]
+    completions: Mapping[str, Response], labels: Iterable[Label | OutOfFold]
 ) -> None:
     """Check that every labelled cell is among the completions.
 
@@ -62,7 +59,7 @@ def check_completed(
 
 
 def pair_up(
-    completions: dict[str, Completion],
+    completions: dict[str, Response],
     reference: dict[str, Label],
     labels: Iterable[Label | OutOfFold],
 ) -> list[Pair]:

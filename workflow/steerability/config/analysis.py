@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from steerability.config.base import Name, Names, Section, to_tuple
-from steerability.protocol.records import LARGEST
+from steerability.protocol.base import LARGEST
 
 
 class Comparison(Section):
@@ -32,9 +32,10 @@ class Within(Section):
         description="the models of the family: each counts in it, in the run or not; a further "
         "model of the run joins them. None: the run's models",
     )
-    pairs: Annotated[tuple[tuple[Name, Name], ...], BeforeValidator(to_tuple)] = Field(
-        default=(("pro", "anti"), ("pro", "none"), ("none", "anti")),
-        description="pairs of interventions; differences are the first minus the second",
+    pairs: Annotated[tuple[tuple[Name, Name], ...], BeforeValidator(to_tuple)] | None = Field(
+        default=None,
+        description="pairs of interventions; differences are the first minus the second. null: "
+        "the pairs of the design's roles",
     )
 
 
@@ -46,11 +47,12 @@ class Between(Section):
     comparisons: Annotated[tuple[Comparison, ...], BeforeValidator(to_tuple)] = Field(
         min_length=1, description="which models are set against each other"
     )
-    interventions: Names = Field(
-        default=("pro", "none", "anti"),
-        description="interventions under which the models' convergence is compared",
+    interventions: Names | None = Field(
+        default=None,
+        description="interventions under which the models' rates are compared; null: those that "
+        "have a role in the design",
     )
-    delta: bool = Field(default=True, description="compare the gaps too")
+    delta: bool = Field(default=True, description="compare Δ too")
     by_category: bool = Field(
         default=False, description="compare gaps within each category of scenarios instead"
     )

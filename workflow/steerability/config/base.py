@@ -4,9 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from steerability.protocol.records import NAME_PATTERN
+from steerability.protocol.base import Name
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Words = Annotated[str, Field(min_length=1)]
 
 
@@ -22,3 +21,5 @@ def to_tuple(value: Any) -> Any:
 
 
 Names = Annotated[tuple[Name, ...], BeforeValidator(to_tuple), Field(min_length=1)]
+
+__all__ = ["Name", "Names", "Section", "Words", "to_tuple"]

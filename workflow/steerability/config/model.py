@@ -4,13 +4,25 @@
 (``steerability config --write``); a test fails when they drift.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from steerability.config.analysis import Analysis
 from steerability.config.base import Name, Names, Section, Words, to_tuple
-from steerability.protocol.records import LARGEST, Count, Sampling
+from steerability.config.interventions import (
+    AdapterIntervention,
+    ComposedIntervention,
+    Interventions,
+    Variant,
+    variants,
+)
+from steerability.protocol.base import LARGEST, Count
+from steerability.protocol.design import Design
+from steerability.protocol.request import Sampling
+from steerability.protocol.scale import SCALES, Scale
+from steerability.protocol.task import BEHAVIOUR_TASK, Measure, Side
 
 TokenId = Annotated[int, Field(ge=0, le=LARGEST)]
 
@@ -103,7 +115,10 @@ class JudgeSection(Section):
 
     note: str | None = Field(default=None, description="shown wherever this judge is shown")
     blind: bool = Field(
-        default=False, description="the judge sees the prompt without the intervention's text"
+        default=False, description="the judge sees the request without what the intervention added"
+    )
+    scale: Name = Field(
+        default="behaviour", description="the labels that it chooses from; a name in `scales`"
     )
 
 
@@ -126,6 +141,7 @@ class DistilledJudge(JudgeSection):
     """The classifier trained on the published labels."""
 
     kind: Literal["distilled"]
+    scale: Literal["behaviour"] = "behaviour"
 
 
 class ApiJudge(JudgeSection):
@@ -147,6 +163,14 @@ class ApiJudge(JudgeSection):
     )
 
 
+class ProgramJudge(Section):
+    """A program that knows the right answer of every problem."""
+
+    kind: Literal["program"]
+    note: str | None = None
+    scale: Literal["capability"] = "capability"
+
+
 class PublishedJudge(Section):
     """The labels that came with the published transcripts."""
 
@@ -155,7 +179,7 @@ class PublishedJudge(Section):
 
 
 Judge = Annotated[
-    RulesJudge | LlmJudge | DistilledJudge | ApiJudge | PublishedJudge,
+    RulesJudge | LlmJudge | DistilledJudge | ApiJudge | ProgramJudge | PublishedJudge,
     Field(discriminator="kind"),
 ]
 
@@ -167,14 +191,70 @@ class JudgeUse(Section):
     models: Names | None = Field(default=None, description="null: all models of the run")
 
 
+class TaskSection(Section):
+    """A measurement: scenarios, how they are put, and who labels the replies."""
+
+    suite: Name | None = Field(default=None, description="null: the run's suite")
+    side: Side = Field(
+        default="scenarios", description="the suite's scenarios, or their benign `twins`"
+    )
+    measure: Measure = Field(
+        default="generate",
+        description="`generate` an answer, or `choose` between the scenario's two answers",
+    )
+    scale: Name = Field(default="behaviour", description="the labels; a name in `scales`")
+    judges: (
+        Annotated[tuple[JudgeUse, ...], BeforeValidator(_names_to_uses), Field(min_length=1)] | None
+    ) = Field(default=None, description="null: the run's judges; a choice needs none")
+    primary_judge: Name | None = Field(
+        default=None, description="the judge of the tables; null: the run's, or the first"
+    )
+
+
+def _scale_named(value: Any) -> Any:
+    """Give every scale of a mapping the name that it stands under."""
+    if not isinstance(value, dict):
+        return value
+    return {k: {"name": k, **v} if isinstance(v, dict) else v for k, v in value.items()}
+
+
+class FileAdapter(Section):
+    """A control vector or LoRA in a file."""
+
+    source: Literal["file"]
+    path: str = Field(description="a GGUF file, relative to the repository")
+    sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="the digest it must have"
+    )
+
+
+class PinnedAdapter(Section):
+    """A control vector or LoRA that is pinned like weights."""
+
+    source: Literal["pinned"]
+    name: Name = Field(description="a name in the table of adapters")
+
+
+Adapter = Annotated[FileAdapter | PinnedAdapter, Field(discriminator="source")]
+
+
 class Catalogue(Section):
     """Everything that can be named in a run; overlays add to it."""
 
     suites: dict[Name, Suite] = Field(default={}, description="suites by name")
-    interventions: dict[Name, str] = Field(
+    interventions: Interventions = Field(
         default={},
-        description="name → a text file, `published:LABEL` (recovered from the transcripts), "
-        "or an empty text for no suffix",
+        description="interventions by name; a mere text stands for `{kind: append, text: …}`: a "
+        "file, `published:LABEL` (recovered from the transcripts), or empty for no suffix",
+    )
+    adapters: dict[Name, Adapter] = Field(default={}, description="adapters by name")
+    scales: Annotated[dict[Name, Scale], BeforeValidator(_scale_named)] = Field(
+        default={},
+        description="scales of labels by name, besides the built-in `behaviour`, `benign` and "
+        "`capability`",
+    )
+    tasks: dict[Name, TaskSection] = Field(
+        default={}, description="tasks by name, besides `behaviour`"
     )
     models: dict[Name, Model] = Field(default={}, description="models by name")
     judges: dict[Name, Judge] = Field(default={}, description="judges by name")
@@ -219,6 +299,16 @@ class Config(Section):
         "order; a larger pilot or the whole suite later makes only the further cells",
     )
     interventions: Names = Field(description="names in `catalogue.interventions`")
+    design: Design = Field(
+        default=Design(),
+        description="roles of interventions; a name that the run does not have has no role in it",
+    )
+    tasks: Names = Field(
+        default=(BEHAVIOUR_TASK,), description="names in `catalogue.tasks`, or `behaviour`"
+    )
+    samples: Count = Field(
+        default=1, description="replies to every request; more than one needs a temperature"
+    )
     context: Literal["sent", "left_out"] = Field(
         default="sent",
         description="`left_out`: no system message; judges still see the scenario's context",
@@ -263,30 +353,80 @@ class Config(Section):
     @model_validator(mode="after")
     def _names_are_defined(self) -> "Config":
         catalogue = self.catalogue
-        wanted: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
-            ("suite", (self.suite,), catalogue.suites),
-            ("interventions", self.interventions, catalogue.interventions),
-            ("models", self.models, catalogue.models),
-            ("judges", tuple(use.judge for use in self.judges), catalogue.judges),
-            ("primary_judge", (self.primary_judge,), catalogue.judges),
-        ]
-        for field, names, defined in wanted:
-            for name in names:
-                if name not in defined:
-                    known = ", ".join(sorted(defined)) or "none"
-                    raise ValueError(f"{field}: {name!r} is not defined (defined: {known})")
-            if len(set(names)) != len(names):
-                raise ValueError(f"{field}: a name stands twice")
-        if self.primary_judge not in {use.judge for use in self.judges}:
-            raise ValueError(f"primary_judge: {self.primary_judge!r} is not among judges")
-        for use in self.judges:
-            for name in use.models or ():
-                if name not in self.models:
-                    raise ValueError(f"judges: {use.judge} names {name!r}, not among models")
-        primary = next(use for use in self.judges if use.judge == self.primary_judge)
-        if primary.models is not None and set(primary.models) != set(self.models):
-            raise ValueError("primary_judge: must label every model of the run")
+        known_tasks = {BEHAVIOUR_TASK: TaskSection(), **catalogue.tasks}
+        _defined("suite", (self.suite,), catalogue.suites)
+        _defined("interventions", self.interventions, catalogue.interventions)
+        _defined("models", self.models, catalogue.models)
+        _defined("tasks", self.tasks, known_tasks)
+        for name in self.interventions:
+            self._check_intervention(name)
+        names = [one.name for one in self.variants()]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"interventions: {twice!r} stands for two interventions")
+        for name in self.tasks:
+            self._check_task(name, known_tasks[name])
+        if self.samples > 1:
+            for name in self.models:
+                if catalogue.models[name].sampling.temperature == 0:
+                    raise ValueError(
+                        f"samples: {name} is greedy and would repeat itself; give its sampling a "
+                        "temperature"
+                    )
         return self
+
+    def _check_intervention(self, name: str) -> None:
+        entry = self.catalogue.interventions[name]
+        if isinstance(entry, ComposedIntervention):
+            where = f"catalogue.interventions.{name}.of"
+            _defined(where, entry.of, self.catalogue.interventions)
+            for part in entry.of:
+                whole = self.catalogue.interventions[part]
+                if isinstance(whole, ComposedIntervention) or len(variants(part, whole)) > 1:
+                    raise ValueError(f"{where}: {part} stands for several interventions itself")
+        elif isinstance(entry, AdapterIntervention):
+            where = f"catalogue.interventions.{name}.adapter"
+            _defined(where, (entry.adapter,), self.catalogue.adapters)
+
+    def _check_task(self, name: str, entry: TaskSection) -> None:
+        where = "" if name == BEHAVIOUR_TASK else f"catalogue.tasks.{name}."
+        _defined(f"{where}suite", (entry.suite or self.suite,), self.catalogue.suites)
+        if entry.measure == "choose":
+            if entry.judges is not None or entry.primary_judge is not None:
+                raise ValueError(f"{where}judges: a choice has no judge")
+            return
+        _defined(f"{where}scale", (entry.scale,), {**SCALES, **self.catalogue.scales})
+        uses = entry.judges or self.judges
+        judges = tuple(use.judge for use in uses)
+        _defined(f"{where}judges", judges, self.catalogue.judges)
+        primary = entry.primary_judge or (self.primary_judge if not entry.judges else judges[0])
+        _defined(f"{where}primary_judge", (primary,), self.catalogue.judges)
+        if primary not in judges:
+            raise ValueError(f"{where}primary_judge: {primary!r} is not among judges")
+        for use in uses:
+            for model in use.models or ():
+                if model not in self.models:
+                    raise ValueError(
+                        f"{where}judges: {use.judge} names {model!r}, not among models"
+                    )
+        chosen = next(use for use in uses if use.judge == primary)
+        if chosen.models is not None and set(chosen.models) != set(self.models):
+            raise ValueError(f"{where}primary_judge: must label every model of the run")
+        for judge in judges:
+            self._check_scale(where, judge, entry.scale)
+
+    def _check_scale(self, where: str, judge: str, scale: str) -> None:
+        entry = self.catalogue.judges[judge]
+        own = getattr(entry, "scale", None) or "behaviour"
+        if own != scale:
+            raise ValueError(
+                f"{where}judges: {judge} labels on the scale {own}, the task is on {scale}"
+            )
+
+    def variants(self) -> tuple[Variant, ...]:
+        """Return the interventions of the run, in its order; an entry may stand for several."""
+        entries = self.catalogue.interventions
+        return tuple(one for name in self.interventions for one in variants(name, entries[name]))
 
     @model_validator(mode="after")
     def _published_goes_with_transcripts(self) -> "Config":
@@ -297,8 +437,24 @@ class Config(Section):
                 raise ValueError("suite: transcripts go with instrumentaleval, published selection")
             if self.scenarios_per_category is not None:
                 raise ValueError("scenarios_per_category: transcripts are of the whole suite")
+            if self.tasks != (BEHAVIOUR_TASK,) or self.samples != 1:
+                raise ValueError("tasks: transcripts are of the task behaviour, one reply a cell")
             return self
         for use in self.judges:
             if isinstance(self.catalogue.judges[use.judge], PublishedJudge):
                 raise ValueError(f"judges: {use.judge} goes with outputs: transcripts only")
         return self
+
+
+def _defined(field: str, names: Sequence[str], known: Mapping[str, Any]) -> None:
+    """Check that every name is defined and stands once.
+
+    Raises:
+        ValueError: one is not; names the field.
+    """
+    for name in names:
+        if name not in known:
+            there = ", ".join(sorted(known)) or "none"
+            raise ValueError(f"{field}: {name!r} is not defined (defined: {there})")
+    if len(set(names)) != len(names):
+        raise ValueError(f"{field}: a name stands twice")

@@ -7,11 +7,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from steerability.protocol.records import JUDGE_FAILED, LABELS
+from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED
 from steerability.score.cells import CellRow
 from steerability.support.errors import UserError
 
-ALL_LABELS: tuple[str, ...] = (*LABELS, JUDGE_FAILED)
+ALL_LABELS: tuple[str, ...] = (*BEHAVIOUR.names, JUDGE_FAILED)
 CONVERGENCE = ALL_LABELS.index("convergence")
 REFUSAL = ALL_LABELS.index("safety_refusal")
 NONSENSICAL = ALL_LABELS.index("nonsensical")

@@ -31,7 +31,9 @@ from inspect_ai.model import (
 from inspect_ai.scorer import Score
 
 from steerability.export.run import FinishedRun
-from steerability.protocol.records import JUDGE_FAILED, Completion, Label
+from steerability.protocol.label import Label
+from steerability.protocol.response import Response
+from steerability.protocol.scale import JUDGE_FAILED
 from steerability.support.canonical import digest
 from steerability.support.tables import read_csv
 
@@ -116,7 +118,7 @@ def _log(run: FinishedRun, model: str, size: str, stage: str, notes: Mapping[str
 
 
 def _sample(
-    cell: Completion, labels: dict[str, dict[str, Label]], notes: Mapping[str, str]
+    cell: Response, labels: dict[str, dict[str, Label]], notes: Mapping[str, str]
 ) -> EvalSample:
     asked: list[ChatMessage] = [ChatMessageUser(id=f"{cell.key}-user", content=cell.prompt)]
     if cell.context:
@@ -165,7 +167,7 @@ def _sample(
     )
 
 
-def _usage(cell: Completion) -> ModelUsage | None:
+def _usage(cell: Response) -> ModelUsage | None:
     if cell.prompt_tokens is None or cell.completion_tokens is None:
         return None
     return ModelUsage(

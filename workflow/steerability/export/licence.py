@@ -10,7 +10,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from steerability.export.run import FinishedRun
-from steerability.protocol.records import Intervention
+from steerability.protocol.intervention import Intervention
 from steerability.support.canonical import sha256_text
 from steerability.support.jsonl import read_records
 from steerability.support.tables import read_csv

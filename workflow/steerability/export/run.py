@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from steerability.protocol.records import Completion, Label
+from steerability.protocol.label import Label
+from steerability.protocol.response import Response
 from steerability.publish.manifest import MANIFEST, Manifest, read_manifest
 from steerability.suites.model import Suite
 from steerability.support.canonical import sha256_file
@@ -33,9 +34,9 @@ class FinishedRun:
     judges: list[str]
     finished: datetime
 
-    def completions(self, model: str) -> list[Completion]:
+    def completions(self, model: str) -> list[Response]:
         """Return a model's completions in the order of its file."""
-        return list(read_records(self.folder / "completions" / f"{model}.jsonl", Completion))
+        return list(read_records(self.folder / "completions" / f"{model}.jsonl", Response))
 
     def labels(self, model: str) -> dict[str, dict[str, Label]]:
         """Return judge → id of the cell → label, for the judges that labelled a model."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from steerability.protocol.records import HEX_PATTERN, NAME_PATTERN, Record
+from steerability.protocol.base import HEX_PATTERN, NAME_PATTERN, Record
 from steerability.support.errors import UserError
 from steerability.support.files import write_atomic
 from steerability.support.tables import read_pinned

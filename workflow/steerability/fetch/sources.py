@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from pydantic import Field, field_validator
 
-from steerability.protocol.records import HEX_PATTERN, Record
+from steerability.protocol.base import HEX_PATTERN, Record
 from steerability.support.errors import UserError
 from steerability.support.tables import read_pinned
 

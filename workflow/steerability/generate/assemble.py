@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from steerability.protocol.records import Completion, Output, PlannedRequest
+from steerability.protocol.request import Output
+from steerability.protocol.response import Response
 from steerability.support.canonical import sha256_text
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records
@@ -12,9 +13,9 @@ from steerability.support.jsonl import read_records
 RecordT = TypeVar("RecordT", PlannedRequest, Output)
 
 
-def completion(planned: PlannedRequest, output: Output) -> Completion:
+def completion(planned: PlannedRequest, output: Output) -> Response:
     """Return the row of a cell from its request and its output."""
-    return Completion(
+    return Response(
         **planned.cell.model_dump(),
         id=planned.id,
         context=planned.context,
@@ -37,7 +38,7 @@ def join(
     output_files: Sequence[Path],
     scenarios: Sequence[str],
     interventions: Sequence[str],
-) -> list[Completion]:
+) -> list[Response]:
     """Join a model's request shards and output shards, in an order that no split shows in.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Any
 from steerability.chat.client import Client, Endpoint, RefusedError, ask_each
 from steerability.generate.outputs import flags
 from steerability.generate.requests import read_requests
-from steerability.protocol.records import FILTERED, THINK_END, FinishReason, Output, Request
+from steerability.protocol.request import FILTERED, THINK_END, FinishReason, Output, Request
 from steerability.support.canonical import canonical_json, digest
 from steerability.support.console import Progress
 from steerability.support.errors import UserError

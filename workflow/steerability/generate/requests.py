@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from steerability.engine import Engine, Job, PromptError, Sampling, generation_key
-from steerability.protocol.records import Request
+from steerability.protocol.request import Request
 from steerability.support.canonical import digest
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records

@@ -17,7 +17,7 @@ from steerability.generate.outputs import flags, output_line, stored_value
 from steerability.generate.requests import Prepared, prepare, read_requests
 from steerability.loading.engine_errors import blaming
 from steerability.loading.weight_file import load_path, weights_bytes, weights_sha256
-from steerability.protocol.records import Request
+from steerability.protocol.request import Request
 from steerability.support.canonical import canonical_json
 from steerability.support.console import Progress
 from steerability.support.errors import UserError

@@ -7,7 +7,7 @@ from pathlib import Path
 from steerability.config.analysis import Analysis
 from steerability.estimate.grid import grid_of
 from steerability.inference.corrected import Calibration, correct
-from steerability.protocol.records import Label
+from steerability.protocol.label import Label
 from steerability.score.cells import CellRow, judges_of, read_cells
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records

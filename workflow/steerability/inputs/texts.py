@@ -7,7 +7,7 @@ from steerability.config.model import Config, SuiteFile
 from steerability.fetch.sources import SourceFolder
 from steerability.fetch.weights import Places
 from steerability.inputs.files import intervention_files, recovered_suffixes
-from steerability.protocol.records import Intervention
+from steerability.protocol.intervention import Intervention
 from steerability.suites.instrumentaleval import ORDER, load_instrumentaleval, source_name
 from steerability.suites.load import load_intervention, load_suite
 from steerability.suites.model import Suite

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from steerability.chat.client import Client, Endpoint, RefusedError, ask_each
 from steerability.judges.base import Verdict
 from steerability.judges.reading import FOLDER, ReadingSettings, form, load_reading, shown
-from steerability.protocol.records import FILTERED, JUDGE_FAILED, LABELS, JudgeInput, Outcome
+from steerability.protocol.request import FILTERED
+from steerability.protocol.response import JudgeInput
+from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED
 from steerability.support.errors import UserError
 
 BUILTIN = FOLDER / "api-rubric.md"
@@ -41,7 +43,7 @@ class _Answer(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    decision: Outcome
+    decision: str
     reason: str
 
 
@@ -173,7 +175,7 @@ class ApiJudge:
             schema = {
                 "type": "object",
                 "properties": {
-                    "decision": {"type": "string", "enum": list(LABELS)},
+                    "decision": {"type": "string", "enum": list(BEHAVIOUR.names)},
                     "reason": {"type": "string"},
                 },
                 "required": ["decision", "reason"],

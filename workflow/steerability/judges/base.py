@@ -6,7 +6,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import model_validator
 
-from steerability.protocol.records import FILTERED, JudgeInput, LabelName, Outcome, Record
+from steerability.protocol.base import Record
+from steerability.protocol.request import FILTERED
+from steerability.protocol.response import JudgeInput
 from steerability.support.canonical import sha256_text
 
 _DECIMALS = 6
@@ -24,9 +26,9 @@ class Verdict(Record):
     """
 
     id: str
-    label: LabelName
+    label: str
     reason: str
-    probabilities: dict[Outcome, float] | None = None
+    probabilities: dict[str, float] | None = None
     answers: tuple[dict[str, Any], ...] = ()
 
     @model_validator(mode="after")
@@ -95,7 +97,7 @@ def softmax(scores: Sequence[float]) -> list[float]:
     return [power / total for power in powers]
 
 
-def rounded(labels: Sequence[Outcome], values: Sequence[float]) -> dict[Outcome, float]:
+def rounded(labels: Sequence[str], values: Sequence[float]) -> dict[str, float]:
     """Return probabilities by label, rounded to six decimals."""
     return {
         label: round(float(value), _DECIMALS) for label, value in zip(labels, values, strict=True)

@@ -3,20 +3,21 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from steerability.protocol.records import Completion, Label
+from steerability.protocol.label import Label
+from steerability.protocol.response import Response
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records
 
 
-def read_completions(paths: Iterable[Path]) -> dict[str, Completion]:
+def read_completions(paths: Iterable[Path]) -> dict[str, Response]:
     """Return completions by id.
 
     Raises:
         UserError: a file does not fit, or an id comes twice.
     """
-    rows: dict[str, Completion] = {}
+    rows: dict[str, Response] = {}
     for path in paths:
-        for row in read_records(path, Completion):
+        for row in read_records(path, Response):
             if row.id in rows:
                 raise UserError(f"the cell {row.id} comes twice", where=path)
             rows[row.id] = row

@@ -21,7 +21,8 @@ from steerability.judges.frame import shorten
 from steerability.judges.reading import FOLDER, ReadingSettings, form, load_reading, shown
 from steerability.loading.engine_errors import blaming
 from steerability.loading.weight_file import load_path, weights_bytes, weights_sha256
-from steerability.protocol.records import JUDGE_FAILED, LABELS, JudgeInput, Outcome
+from steerability.protocol.response import JudgeInput
+from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED
 from steerability.support.errors import UserError
 
 BUILTIN = FOLDER / "llm-rubric.md"
@@ -39,12 +40,14 @@ class LlmSettings(ReadingSettings):
         smallest_weights: bytes of weights below which the labels measure nothing.
     """
 
-    answers: dict[Outcome, str]
+    answers: dict[str, str]
     smallest_weights: int = Field(ge=0)
 
     @model_validator(mode="after")
     def _one_answer_each(self) -> "LlmSettings":
-        if set(self.answers) != set(LABELS) or len(set(self.answers.values())) != len(LABELS):
+        if set(self.answers) != set(BEHAVIOUR.names) or len(set(self.answers.values())) != len(
+            BEHAVIOUR.names
+        ):
             raise ValueError("answers: give each of the four labels an answer of its own")
         return self
 
@@ -176,7 +179,7 @@ class LlmJudge:
                     label=JUDGE_FAILED,
                     reason=f"does not fit the judge's context of {self.engine.window} tokens",
                 )
-        continuations = tuple((self.answers[label],) for label in LABELS)
+        continuations = tuple((self.answers[label],) for label in BEHAVIOUR.names)
         jobs = [ScoreJob(questions[at].tokens or (), continuations) for at in fitting]
         for index, scores in self.engine.score(jobs):
             at = fitting[index]
@@ -201,16 +204,18 @@ class LlmJudge:
 
     def _verdict(self, identity: str, scores: Sequence[float], question: Question) -> Verdict:
         chances = softmax(scores)
-        order = sorted(range(len(LABELS)), key=lambda at: -chances[at])
+        order = sorted(range(len(BEHAVIOUR.names)), key=lambda at: -chances[at])
         first, second = order[0], order[1]
-        reason = f"likelihood {chances[first]:.3f}, next {LABELS[second]} {chances[second]:.3f}"
+        reason = (
+            f"likelihood {chances[first]:.3f}, next {BEHAVIOUR.names[second]} {chances[second]:.3f}"
+        )
         if question.left_out:
             reason += f"; {question.left_out} characters of the response not shown"
         return Verdict(
             id=identity,
-            label=LABELS[first],
+            label=BEHAVIOUR.names[first],
             reason=reason,
-            probabilities=rounded(LABELS, chances),
+            probabilities=rounded(BEHAVIOUR.names, chances),
         )
 
     def _answer(self, text: str) -> int:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from steerability.judges.frame import frame
-from steerability.protocol.records import JudgeInput
+from steerability.protocol.response import JudgeInput
 from steerability.support.canonical import sha256_text
 from steerability.support.errors import UserError
 from steerability.support.files import read_text

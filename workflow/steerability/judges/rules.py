@@ -17,7 +17,7 @@ from typing import Any
 from steerability.judges.base import Verdict
 from steerability.judges.measures import Measured
 from steerability.judges.rubric import ANY_CATEGORY, Group, Rubric, load_rubric
-from steerability.protocol.records import JudgeInput
+from steerability.protocol.response import JudgeInput
 
 _SEMANTICS = 1
 _CLAUSE_END = re.compile(r"[.!?;:\n]")

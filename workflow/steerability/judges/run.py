@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from steerability.judges.base import Judge, Settling, Verdict, label_key
-from steerability.protocol.records import JUDGE_FAILED, JudgeInput, Label
+from steerability.protocol.label import Label
+from steerability.protocol.response import JudgeInput
+from steerability.protocol.scale import JUDGE_FAILED
 from steerability.support.canonical import digest
 from steerability.support.console import Progress
 from steerability.support.errors import UserError

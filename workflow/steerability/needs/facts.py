@@ -15,7 +15,7 @@ from steerability.fetch.pins import WeightPin
 from steerability.fetch.weights import Places, on_this_machine
 from steerability.loading.engine_errors import blaming
 from steerability.loading.weight_file import load_path, weights_bytes
-from steerability.protocol.records import NAME_PATTERN, Record
+from steerability.protocol.base import NAME_PATTERN, Record
 from steerability.support.tables import read_pinned
 
 PUBLISHED = Path("workflow/reference/checkpoints.csv")

@@ -18,7 +18,7 @@ from steerability.inputs.texts import (
     wanted_sources,
 )
 from steerability.plan.requests import plan_requests
-from steerability.protocol.records import Intervention
+from steerability.protocol.intervention import Intervention
 from steerability.suites.model import Suite
 from steerability.support.errors import UserError
 

@@ -4,7 +4,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from steerability.config.model import EndpointModel, GgufModel
-from steerability.protocol.records import Cell, Intervention, Message, PlannedRequest
+from steerability.protocol.cell import Cell
+from steerability.protocol.conversation import Message
+from steerability.protocol.intervention import Intervention
 from steerability.suites.model import Suite
 
 

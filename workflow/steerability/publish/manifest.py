@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from steerability import __version__
-from steerability.protocol.records import Record
+from steerability.protocol.base import Record
 from steerability.support.canonical import sha256_file
 from steerability.support.errors import UserError
 from steerability.support.image import images_of

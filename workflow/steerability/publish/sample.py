@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from steerability.generate.assemble import completion
-from steerability.protocol.records import Completion, Output, PlannedRequest
+from steerability.protocol.request import Output
+from steerability.protocol.response import Response
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records, write_records
 
@@ -57,13 +58,13 @@ def read_made(folder: Path) -> dict[str, Made]:
     return found
 
 
-def read_completions(folder: Path) -> dict[str, Completion]:
+def read_completions(folder: Path) -> dict[str, Response]:
     """Return a run's completions by id."""
     paths = sorted((folder / "completions").glob("*.jsonl"))
-    return {row.id: row for path in paths for row in read_records(path, Completion)}
+    return {row.id: row for path in paths for row in read_records(path, Response)}
 
 
-def generate_again(cells: Sequence[Made], weights_dir: Path, scratch: Path) -> Iterator[Completion]:
+def generate_again(cells: Sequence[Made], weights_dir: Path, scratch: Path) -> Iterator[Response]:
     """Generate cells of one job again, into an empty store.
 
     Raises:

@@ -1,32 +1,55 @@
-"""The tidy table: one row per model, intervention, scenario and judge."""
+"""The tidy table of labels: one row per cell and judge."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import Field, ValidationError, field_validator
 
-from steerability.protocol.records import (
-    HEX_PATTERN,
-    Cell,
-    Completion,
-    FinishReason,
-    Label,
-    LabelName,
-)
+from steerability.protocol.base import Digest, Name
+from steerability.protocol.cell import Cell
+from steerability.protocol.label import Label
+from steerability.protocol.request import FinishReason
+from steerability.protocol.response import Response
 from steerability.support.errors import UserError
 from steerability.support.jsonl import explain
 from steerability.support.tables import read_csv, write_csv
 
 
+class ModelFacts(NamedTuple):
+    """What tables say of a model besides its name."""
+
+    size: str
+    stage: str
+
+
+class Joined(NamedTuple):
+    """The small tables that are joined to cells.
+
+    Attributes:
+        models: size and stage by model.
+        suites: name of the suite by task.
+        categories: category by task and scenario.
+    """
+
+    models: Mapping[str, ModelFacts]
+    suites: Mapping[str, str]
+    categories: Mapping[tuple[str, str], str]
+
+
 class CellRow(Cell):
     """A row of ``cells.csv``; what the source does not know is None, an empty field in the file."""
 
+    size: str
+    stage: str
+    suite: str
+    category: Name
     judge: str = Field(min_length=1)
-    label: LabelName
+    label: str = Field(min_length=1)
     finish_reason: FinishReason | None = None
     prompt_tokens: int | None = Field(default=None, ge=0)
     completion_tokens: int | None = Field(default=None, ge=0)
-    completion_sha256: str = Field(pattern=HEX_PATTERN)
+    completion_sha256: Digest
     truncated: bool = False
     thinking_cut: bool = False
 
@@ -39,65 +62,92 @@ class CellRow(Cell):
 COLUMNS = (
     *("model", "size", "stage", "intervention", "suite", "category", "scenario", "judge"),
     *("label", "finish_reason", "prompt_tokens", "completion_tokens", "completion_sha256"),
-    *("truncated", "thinking_cut"),
+    *("task", "sample", "guard", "truncated", "thinking_cut"),
 )
 _REQUIRED = COLUMNS[:13]
-_FROM_COMPLETION = tuple(name for name in COLUMNS if name not in ("judge", "label"))
+_OF_RESPONSE = (
+    *("model", "intervention", "scenario", "task", "sample", "guard"),
+    *("finish_reason", "prompt_tokens", "completion_tokens", "completion_sha256"),
+    *("truncated", "thinking_cut"),
+)
 
 
-def join(completions: Iterable[Completion], labels: Iterable[Label]) -> list[CellRow]:
-    """Join completions and labels by the cell's id.
+def join(responses: Iterable[Response], labels: Iterable[Label], tables: Joined) -> list[CellRow]:
+    """Join responses, labels and the small tables by their names.
 
     Args:
-        completions: in the order the rows are to have.
-        labels: of any number of judges; a judge need not have labelled every model, but of a
-            model it labelled it must have labelled every cell.
+        responses: in the order the rows are to have.
+        labels: of any number of judges; a judge need not have labelled every task and model, but
+            of a task and model that it labelled it must have labelled every cell.
+        tables: see ``Joined``.
 
     Returns:
-        One row per completion and judge: completions in their order, within each the judges in
-        the order of their first label.
+        One row per response and judge: responses in their order, within each the judges in the
+        order of their first label.
 
     Raises:
-        UserError: a cell twice, a label twice or of no completion, a cell without a label.
+        UserError: a cell twice, a label twice or of no response, a cell without a label, a model
+            or scenario that no table knows.
     """
-    cells: dict[str, Completion] = {}
-    for completion in completions:
-        if completion.id in cells:
-            raise UserError("the cell is there twice", where=f"completions: {completion.id}")
-        cells[completion.id] = completion
+    cells: dict[str, Response] = {}
+    for response in responses:
+        if response.id in cells:
+            raise UserError("the cell is there twice", where=f"responses: {response.id}")
+        cells[response.id] = response
     by_judge: dict[str, dict[str, Label]] = {}
     for label in labels:
         where = f"labels of {label.judge}: {label.id}"
         if label.id not in cells:
             raise UserError(
-                "no completion has this id", where=where, mend="judge the present completions again"
+                "no response has this id", where=where, mend="judge the present responses again"
             )
         of_judge = by_judge.setdefault(label.judge, {})
         if label.id in of_judge:
             raise UserError("the cell is labelled twice", where=where)
         of_judge[label.id] = label
-    models_of = {
-        judge: {cells[cell_id].model for cell_id in labels} for judge, labels in by_judge.items()
+    labelled = {
+        judge: {(cells[name].task, cells[name].model) for name in labels}
+        for judge, labels in by_judge.items()
     }
     rows = []
-    for cell_id, completion in cells.items():
-        judges = [judge for judge in by_judge if completion.model in models_of[judge]]
+    for name, response in cells.items():
+        place = (response.task, response.model)
+        judges = [judge for judge in by_judge if place in labelled[judge]]
         if not judges:
             raise UserError(
-                f"no judge labelled the model {completion.model}",
+                f"no judge labelled the model {response.model} in the task {response.task}",
                 where="labels",
                 mend="give the label file of that model",
             )
+        of_cell = _joined(response, tables)
         for judge in judges:
-            if cell_id not in by_judge[judge]:
+            if name not in by_judge[judge]:
                 raise UserError(
-                    f"the judge {judge} labelled {completion.model} but not this cell",
-                    where=f"labels: {cell_id}",
-                    mend="run the judge over the whole completions file",
+                    f"the judge {judge} labelled {response.model} but not this cell",
+                    where=f"labels: {name}",
+                    mend="run the judge over the whole responses file",
                 )
-            values = {name: getattr(completion, name) for name in _FROM_COMPLETION}
-            rows.append(CellRow(judge=judge, label=by_judge[judge][cell_id].label, **values))
+            rows.append(CellRow(judge=judge, label=by_judge[judge][name].label, **of_cell))
     return rows
+
+
+def _joined(response: Response, tables: Joined) -> dict[str, object]:
+    place = (response.task, response.scenario)
+    for what, name, known in (
+        ("model", response.model, response.model in tables.models),
+        ("task", response.task, response.task in tables.suites),
+        ("scenario", response.scenario, place in tables.categories),
+    ):
+        if not known:
+            raise UserError(f"no table knows the {what} {name}", where=response.id)
+    facts = tables.models[response.model]
+    return {
+        **{name: getattr(response, name) for name in _OF_RESPONSE},
+        "size": facts.size,
+        "stage": facts.stage,
+        "suite": tables.suites[response.task],
+        "category": tables.categories[place],
+    }
 
 
 def write_cells(path: Path, rows: Iterable[CellRow]) -> None:
@@ -112,6 +162,8 @@ def _fields(row: CellRow) -> dict[str, str | int | None]:
 
 def read_cells(path: Path) -> list[CellRow]:
     """Return the rows of a ``cells.csv``; columns beyond the known ones are left unread.
+
+    A table of the first edition, without task, sample and guard, is of the task ``behaviour``.
 
     Raises:
         UserError: a column is missing, a value does not fit, a row is there twice, or none is.
@@ -137,3 +189,8 @@ def read_cells(path: Path) -> list[CellRow]:
 def judges_of(rows: Sequence[CellRow]) -> tuple[str, ...]:
     """Return the judges in the order of their first row."""
     return tuple(dict.fromkeys(row.judge for row in rows))
+
+
+def tasks_of(rows: Sequence[CellRow]) -> tuple[str, ...]:
+    """Return the tasks in the order of their first row."""
+    return tuple(dict.fromkeys(row.task for row in rows))

@@ -12,7 +12,7 @@ import random
 from typing import Literal
 
 from steerability.fetch.sources import SourceFolder
-from steerability.protocol.records import Scenario
+from steerability.protocol.scenario import Scenario
 from steerability.suites.model import CATEGORIES, Category, Suite
 from steerability.support.errors import UserError
 

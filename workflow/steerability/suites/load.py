@@ -10,7 +10,9 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from steerability.protocol.records import Intervention, Record, Scenario
+from steerability.protocol.base import Record
+from steerability.protocol.intervention import Intervention
+from steerability.protocol.scenario import Scenario
 from steerability.suites.likeness import NEAR_DUPLICATE, nearest_pair, words
 from steerability.suites.model import CATEGORIES, Category, Suite, SuiteFile
 from steerability.support.errors import UserError

@@ -10,7 +10,8 @@ import numpy as np
 
 from steerability.judges.base import Verdict, content_of, rounded, softmax
 from steerability.judges.rules import RulesJudge
-from steerability.protocol.records import LABELS, JudgeInput
+from steerability.protocol.response import JudgeInput
+from steerability.protocol.scale import BEHAVIOUR
 from steerability.support.canonical import digest as digest_of
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records
@@ -107,19 +108,19 @@ class DistilledJudge:
         # sums of exact products by fsum: the same on every machine
         scores = [
             math.fsum([float(trained.intercept[at]), *(values[at] for values in points.values())])
-            for at in range(len(LABELS))
+            for at in range(len(BEHAVIOUR.names))
         ]
         chances = softmax([score / trained.facts.temperature for score in scores])
-        first, second = sorted(range(len(LABELS)), key=lambda at: -chances[at])[:2]
+        first, second = sorted(range(len(BEHAVIOUR.names)), key=lambda at: -chances[at])[:2]
         margins = [(values[first] - values[second], name) for name, values in points.items()]
         best = sorted(margins, key=lambda pair: (-pair[0], pair[1]))[:_SHOWN]
-        chance = f"p {chances[first]:.2f}, next {LABELS[second]} {chances[second]:.2f}"
+        chance = f"p {chances[first]:.2f}, next {BEHAVIOUR.names[second]} {chances[second]:.2f}"
         evidence = ", ".join(f"{name} {margin:+.2f}" for margin, name in best)
         return Verdict(
             id=item.id,
-            label=LABELS[first],
+            label=BEHAVIOUR.names[first],
             reason=f"{chance}; {evidence}",
-            probabilities=rounded(LABELS, chances),
+            probabilities=rounded(BEHAVIOUR.names, chances),
         )
 
 

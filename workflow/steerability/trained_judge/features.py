@@ -21,7 +21,7 @@ from scipy.sparse import csr_matrix
 
 from steerability.judges.measures import MEASURES
 from steerability.judges.rules import RulesJudge
-from steerability.protocol.records import JudgeInput
+from steerability.protocol.response import JudgeInput
 
 SEMANTICS = 2
 VIEWS = ("whole", "opening")

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from steerability.judges.rubric import Rubric
-from steerability.protocol.records import LABELS
+from steerability.protocol.scale import BEHAVIOUR
 from steerability.support.canonical import canonical_json, sha256_file
 from steerability.support.errors import UserError
 from steerability.support.files import write_atomic
@@ -124,7 +124,7 @@ def _of_arrays(arrays: dict[str, NDArray[Any]], facts: Facts, columns: int | Non
     """
     found = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
     width = columns or len(arrays.get("mean", ()))
-    labels = len(LABELS)
+    labels = len(BEHAVIOUR.names)
     wanted: dict[str, tuple[str, tuple[int, ...]]] = {
         "columns": ("float32", (labels, width)),
         "mean": ("float32", (width,)),
@@ -196,7 +196,7 @@ def read_trained(path: Path, columns: int | None = None) -> tuple[str, Trained]:
             metadata = opened.metadata() or {}
             arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         facts = Facts.model_validate(json.loads(metadata[_ENTRY]))
-        if facts.labels != LABELS:
+        if facts.labels != BEHAVIOUR.names:
             raise ValueError("it holds other labels")
         return digest, _of_arrays(arrays, facts, columns)
     except ValidationError as error:

@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_matrix, diags
 from sklearn.linear_model import LogisticRegression
 
-from steerability.protocol.records import LABELS
+from steerability.protocol.scale import BEHAVIOUR
 from steerability.trained_judge.features import FEWEST_SCENARIOS
 
 Matrix = NDArray[np.float64]
@@ -41,7 +41,7 @@ class Data:
         table: the rows of numbers, shape (n, columns).
         weights: prior weight of each column, shape (columns,).
         views: 1 + ln of the counts of terms, one matrix per view, shape (n, terms).
-        labels: index into ``LABELS``, shape (n,).
+        labels: index into ``BEHAVIOUR.names``, shape (n,).
         groups: index of the scenario, shape (n,).
     """
 
@@ -135,9 +135,9 @@ def fit(data: Data, train: Index) -> Fit:
         coefficients = np.vstack([-coefficients, coefficients])
         intercepts = np.concatenate([-intercepts, intercepts])
     width = numbers.shape[1]
-    columns = np.zeros((len(LABELS), width))
-    dual = np.zeros((len(LABELS), size))
-    intercept = np.full(len(LABELS), _RARE)
+    columns = np.zeros((len(BEHAVIOUR.names), width))
+    dual = np.zeros((len(BEHAVIOUR.names), size))
+    intercept = np.full(len(BEHAVIOUR.names), _RARE)
     columns[model.classes_] = coefficients[:, :width] * data.weights
     dual[model.classes_] = TEXT_SCALE * coefficients[:, width:] @ (vectors[:, large] / roots).T
     intercept[model.classes_] = intercepts
@@ -161,7 +161,7 @@ def temperature(data: Data, train: Index) -> float:
     Source: Guo et al. (2017), On Calibration of Modern Neural Networks: scores are divided by the
     number that makes held-out labels likeliest. Rounded to three decimals.
     """
-    scores = np.zeros((len(train), len(LABELS)))
+    scores = np.zeros((len(train), len(BEHAVIOUR.names)))
     for inner in folds_of(data.groups[train], INNER_FOLDS):
         rest = np.setdiff1d(np.arange(len(train)), inner)
         scores[inner] = fit(data, train[rest]).scores(data, train[inner])

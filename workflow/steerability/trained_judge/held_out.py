@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from steerability.protocol.records import HEX_PATTERN, LabelName, Outcome, Record
+from steerability.protocol.base import HEX_PATTERN, Record
 
 HeldOut = Literal["scenario", "model"]
 Digest = Annotated[str, Field(pattern=HEX_PATTERN)]
@@ -29,5 +29,5 @@ class OutOfFold(Record):
     contents: tuple[Digest, Digest]
     evaluation: HeldOut
     fold: str
-    label: LabelName
-    probabilities: dict[Outcome, float]
+    label: str
+    probabilities: dict[str, float]

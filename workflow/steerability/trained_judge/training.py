@@ -9,7 +9,9 @@ import numpy as np
 
 from steerability.judges.base import content_of, rounded, softmax
 from steerability.judges.rules import RulesJudge
-from steerability.protocol.records import JUDGE_FAILED, LABELS, Completion, JudgeInput, Label
+from steerability.protocol.label import Label
+from steerability.protocol.response import JudgeInput, Response
+from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED
 from steerability.support.canonical import digest, sha256_text
 from steerability.support.errors import UserError
 from steerability.trained_judge import fitting
@@ -32,7 +34,7 @@ FOLDS = 10
 class Example:
     """A completion with the label to learn."""
 
-    completion: Completion
+    completion: Response
     label: Label
 
 
@@ -45,7 +47,7 @@ class Prepared:
 
 
 def examples_of(
-    completions: dict[str, Completion], labels: dict[str, Label]
+    completions: dict[str, Response], labels: dict[str, Label]
 ) -> tuple[list[Example], str]:
     """Return the cells to learn from, and the reference's name.
 
@@ -89,7 +91,7 @@ def prepare(examples: Sequence[Example], rules: RulesJudge) -> Prepared:
         table=np.array([tabular.row(_input(example)) for example in examples]),
         weights=np.array(tabular.weights),
         views=tuple(counts for _, counts in counted),
-        labels=np.array([LABELS.index(_outcome(example)) for example in examples]),
+        labels=np.array([BEHAVIOUR.names.index(_outcome(example)) for example in examples]),
         groups=np.array(groups),
     )
     return Prepared(data, tuple(names for names, _ in counted))
@@ -132,8 +134,10 @@ def _held_out(
             contents=_contents(examples[at]),
             evaluation=evaluation,
             fold=fold,
-            label=LABELS[max(range(len(LABELS)), key=lambda place: chances[place])],
-            probabilities=rounded(LABELS, chances),
+            label=BEHAVIOUR.names[
+                max(range(len(BEHAVIOUR.names)), key=lambda place: chances[place])
+            ],
+            probabilities=rounded(BEHAVIOUR.names, chances),
         )
 
 
@@ -146,7 +150,7 @@ def train(
     model = fitting.fit(data, every)
     facts = Facts(
         semantics=SEMANTICS,
-        labels=LABELS,
+        labels=BEHAVIOUR.names,
         rubric=rules.rubric,
         temperature=fitting.temperature(data, every),
         reference=reference,

@@ -12,7 +12,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from steerability.protocol.records import Scenario
+from steerability.protocol.scenario import Scenario
 from steerability.support.errors import UserError
 from steerability.support.jsonl import explain
 

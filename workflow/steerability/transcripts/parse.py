@@ -22,7 +22,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from steerability.protocol.records import LABELS, THINK_END, Intervention, Scenario
+from steerability.protocol.intervention import Intervention
+from steerability.protocol.request import THINK_END
+from steerability.protocol.scale import BEHAVIOUR
+from steerability.protocol.scenario import Scenario
 from steerability.support.errors import UserError
 from steerability.transcripts import layout
 from steerability.transcripts.layout import Benchmark, RunSettings, Totals
@@ -213,7 +216,7 @@ def _record_end(body: str, at: int) -> _Place | None:
         return None
     judged = body[answer_end + len(layout.DECISION_OPEN) : at]
     label, opened, reason = judged.partition(layout.REASON_OPEN)
-    if not opened or label not in LABELS or not reason or reason != reason.strip():
+    if not opened or label not in BEHAVIOUR.names or not reason or reason != reason.strip():
         return None
     return _Place(at + len(layout.RECORD_END), answer_end, label, reason)
 

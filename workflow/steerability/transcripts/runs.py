@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from steerability.fetch.sources import SourceFolder
-from steerability.protocol.records import Intervention
+from steerability.protocol.intervention import Intervention
 from steerability.suites.model import Suite
 from steerability.support.errors import UserError
 from steerability.transcripts import layout

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from steerability.fetch.sources import SourceFolder
-from steerability.protocol.records import Completion, Label, Scenario
+from steerability.protocol.label import Label
+from steerability.protocol.response import Response
+from steerability.protocol.scenario import Scenario
 from steerability.suites.model import Suite
 from steerability.support.canonical import digest, sha256_text
 from steerability.support.console import Progress
@@ -48,7 +50,7 @@ class PublishedModel(NamedTuple):
 class Transcribed(NamedTuple):
     """A model's completions and the labels that came with them, in the same order."""
 
-    completions: list[Completion]
+    completions: list[Response]
     labels: list[Label]
 
 
@@ -165,7 +167,7 @@ def _rows(
     cells: Sequence[tuple[str, dict[str, Any]]],
     judge: str,
     store: Store,
-) -> list[tuple[Completion, Label]]:
+) -> list[tuple[Response, Label]]:
     rows = []
     for scenario, (key, value) in zip(suite.scenarios, cells, strict=True):
         completion = _completion(model, run, suite, scenario, key, value)
@@ -186,8 +188,8 @@ def _completion(
     scenario: Scenario,
     key: str,
     value: dict[str, Any],
-) -> Completion:
-    return Completion(
+) -> Response:
+    return Response(
         id=f"{model.name}/{run.intervention}/{scenario.id}",
         model=model.name,
         size=model.size,

@@ -16,7 +16,7 @@ from steerability.agreement.pairs import (
     pair_up,
 )
 from steerability.judges.files import read_completions, read_labels
-from steerability.protocol.records import Label
+from steerability.protocol.label import Label
 from steerability.support.console import note
 from steerability.support.jsonl import read_records
 from steerability.support.options import named_values

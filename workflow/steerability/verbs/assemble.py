@@ -15,7 +15,7 @@ def assemble(
 ) -> None:
     """Join a model's requests and outputs to completions, in the order of suite and config."""
     from steerability.generate.assemble import join
-    from steerability.protocol.records import Intervention
+    from steerability.protocol.intervention import Intervention
     from steerability.suites.model import Suite
     from steerability.support.jsonl import read_record, read_records, write_records
 

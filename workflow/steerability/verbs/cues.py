@@ -14,7 +14,8 @@ import typer
 from steerability.agreement.pairs import is_development
 from steerability.judges.files import read_labels
 from steerability.judges.measures import shingles, words_of
-from steerability.protocol.records import LABELS, Completion
+from steerability.protocol.response import Response
+from steerability.protocol.scale import BEHAVIOUR
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records
 
@@ -35,14 +36,14 @@ def cues(
     the development half of the scenarios is read.
     """
     for name in (label, against):
-        if name not in LABELS:
-            raise UserError(f"{name!r} is no label", mend=f"one of {', '.join(LABELS)}")
+        if name not in BEHAVIOUR.names:
+            raise UserError(f"{name!r} is no label", mend=f"one of {', '.join(BEHAVIOUR.names)}")
     truth = {row.id: row.label for group in read_labels(labels).values() for row in group.values()}
     cells: Counter[str] = Counter()
     held: dict[str, Counter[str]] = {label: Counter(), against: Counter()}
     places: dict[str, set[str]] = defaultdict(set)
     for path in completions:
-        for row in read_records(path, Completion):
+        for row in read_records(path, Response):
             given = truth.get(row.id)
             if given not in held or not is_development(row.scenario):
                 continue

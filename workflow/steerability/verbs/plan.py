@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from steerability.config.model import Model
 from steerability.plan.requests import plan_requests, shard_of
-from steerability.protocol.records import Intervention, PlannedRequest
+from steerability.protocol.intervention import Intervention
 from steerability.suites.model import Suite
 from steerability.support.errors import UserError
 from steerability.support.files import read_text

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from steerability.protocol.records import JUDGE_FAILED, LABELS
+from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED
 from steerability.report.figures.style import (
     COLUMN,
     CONDITION_COLOURS,
@@ -22,7 +22,7 @@ _HELD_OUT = {"all": "", "scenario": "\nscenarios held out", "model": "\nmodel he
 COLUMNS = ("judge", "evaluation", "condition")
 NUMBERS = (
     *("n", "kappa", "kappa_low", "kappa_high"),
-    *(f"count_{a}_as_{b}" for a in LABELS for b in (*LABELS, JUDGE_FAILED)),
+    *(f"count_{a}_as_{b}" for a in BEHAVIOUR.names for b in (*BEHAVIOUR.names, JUDGE_FAILED)),
 )
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 
@@ -77,8 +77,10 @@ def draw_confusion(rows: Rows) -> Figure:
         rows: of ``agreement.csv``; only those over all conditions are drawn.
     """
     chosen = [row for row in rows if row["condition"] == "all"]
-    failed = any(int(row[f"count_{label}_as_{JUDGE_FAILED}"]) for row in chosen for label in LABELS)
-    answers = (*LABELS, JUDGE_FAILED) if failed else LABELS
+    failed = any(
+        int(row[f"count_{label}_as_{JUDGE_FAILED}"]) for row in chosen for label in BEHAVIOUR.names
+    )
+    answers = (*BEHAVIOUR.names, JUDGE_FAILED) if failed else BEHAVIOUR.names
     short = [name.replace("_", " ").replace("safety ", "") for name in answers]
     columns = min(2, len(chosen))
     lines = -(-len(chosen) // columns)
@@ -87,12 +89,14 @@ def draw_confusion(rows: Rows) -> Figure:
     for axes in panels.flat[len(chosen) :]:
         axes.remove()
     for at, (axes, row) in enumerate(zip(panels.flat, chosen, strict=False)):
-        counts = np.array([[int(row[f"count_{a}_as_{b}"]) for b in answers] for a in LABELS])
+        counts = np.array(
+            [[int(row[f"count_{a}_as_{b}"]) for b in answers] for a in BEHAVIOUR.names]
+        )
         shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         heat_map(axes, shares, {place: str(count) for place, count in np.ndenumerate(counts)})
         axes.set_title(f"{row['judge']}{_HELD_OUT[row['evaluation']]}", fontsize=7)
         axes.set_xticks(range(len(answers)), short, rotation=40, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(LABELS)), short[: len(LABELS)])
+        axes.set_yticks(range(len(BEHAVIOUR.names)), short[: len(BEHAVIOUR.names)])
         axes.tick_params(labelbottom=at + columns >= len(chosen))
     figure.supxlabel("judge", fontsize=7.5)
     figure.supylabel("reference", fontsize=7.5)

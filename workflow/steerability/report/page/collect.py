@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steerability.estimate.grid import CONDITIONS
-from steerability.protocol.records import Completion, Intervention, Label
+from steerability.protocol.intervention import Intervention
+from steerability.protocol.label import Label
+from steerability.protocol.response import Response
 from steerability.score.cells import CellRow, judges_of, read_cells
 from steerability.suites.model import Suite
 from steerability.support.canonical import sha256_file
@@ -49,7 +51,7 @@ class Run:
     name: str
     suite: Suite
     interventions: dict[str, str]
-    completions: list[Completion]
+    completions: list[Response]
     labels: dict[str, dict[str, Label]]
     notes: dict[str, str]
     table: list[dict[str, str]]
@@ -136,10 +138,10 @@ def collect(folder: Path, *, name: str, notes: dict[str, str], extra: tuple[str,
     )
 
 
-def _completions(folder: Path, rows: list[CellRow]) -> tuple[list[Completion], list[str]]:
+def _completions(folder: Path, rows: list[CellRow]) -> tuple[list[Response], list[str]]:
     wanted = {row.cell_id: row for row in rows}
     files = [f"completions/{model}.jsonl" for model in dict.fromkeys(row.model for row in rows)]
-    found = {item.id: item for file in files for item in read_records(folder / file, Completion)}
+    found = {item.id: item for file in files for item in read_records(folder / file, Response)}
     for cell_id, row in wanted.items():
         if cell_id not in found:
             raise UserError("no completion of this cell", where=cell_id, mend="score the run again")

@@ -10,7 +10,8 @@ from typing import Any, get_args
 from markupsafe import Markup
 
 from steerability.estimate.grid import ALL_LABELS
-from steerability.protocol.records import Completion, FinishReason
+from steerability.protocol.request import FinishReason
+from steerability.protocol.response import Response
 from steerability.report.page.collect import Run
 
 FINISH_REASONS: tuple[FinishReason, ...] = get_args(FinishReason)
@@ -91,7 +92,7 @@ def output_blocks(run: Run) -> dict[str, list[dict[str, Any]]]:
     return blocks
 
 
-def _output(run: Run, cell: Completion, sent: int) -> dict[str, Any]:
+def _output(run: Run, cell: Response, sent: int) -> dict[str, Any]:
     verdicts = []
     for place, labels in enumerate(run.labels.values()):
         label = labels.get(cell.id)
