@@ -41,6 +41,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_yaml_list(path: Path) -> list[Any]:
+    """Read one YAML file that must hold a list.
+
+    Raises:
+        UserError: it cannot be read, is not UTF-8, not YAML or not a list.
+    """
+    try:
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise UserError(f"not YAML: {error}", where=path) from error
+    if not isinstance(content, list):
+        raise UserError("must hold a list", where=path)
+    return content
+
+
 def load_config(paths: list[Path]) -> Config:
     """Merge config files in order and check the whole.
 

@@ -229,10 +229,10 @@ class FileAdapter(Section):
 
 
 class PinnedAdapter(Section):
-    """A control vector or LoRA that is pinned like weights."""
+    """A control vector or LoRA that is pinned in the table of weights."""
 
     source: Literal["pinned"]
-    name: Name = Field(description="a name in the table of adapters")
+    weights: Name = Field(description="a name in `config/weights.csv`")
 
 
 Adapter = Annotated[FileAdapter | PinnedAdapter, Field(discriminator="source")]

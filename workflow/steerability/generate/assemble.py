@@ -1,26 +1,39 @@
 """Outputs joined to the cells of their plan."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple
 
-from steerability.protocol.request import Output
-from steerability.protocol.response import Response
+from steerability.protocol.request import Output, OutputLine, Scored
+from steerability.protocol.response import Choice, Planned, Response
 from steerability.support.canonical import sha256_text
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records
 
-RecordT = TypeVar("RecordT", PlannedRequest, Output)
+
+class Order(NamedTuple):
+    """The order of rows: tasks and interventions in the config's, scenarios by task in the suite's."""
+
+    tasks: Sequence[str]
+    scenarios: Mapping[str, Sequence[str]]
+    interventions: Sequence[str]
 
 
-def completion(planned: PlannedRequest, output: Output) -> Response:
-    """Return the row of a cell from its request and its output."""
+class Assembled(NamedTuple):
+    """A model's responses and choices, each in the order of the run."""
+
+    responses: list[Response]
+    choices: list[Choice]
+
+
+def response(planned: Planned, output: Output) -> Response:
+    """Return the row of a cell from its plan and its output."""
     return Response(
         **planned.cell.model_dump(),
+        **planned.shown.model_dump(),
         id=planned.id,
-        context=planned.context,
-        prompt=planned.steered_prompt,
-        scenario_prompt=planned.scenario_prompt,
+        sent=planned.sent,
+        plain=planned.plain,
         response=output.text,
         thinking=output.thinking,
         finish_reason=output.finish_reason,
@@ -33,25 +46,45 @@ def completion(planned: PlannedRequest, output: Output) -> Response:
     )
 
 
-def join(
-    request_files: Sequence[Path],
-    output_files: Sequence[Path],
-    scenarios: Sequence[str],
-    interventions: Sequence[str],
-) -> list[Response]:
-    """Join a model's request shards and output shards, in an order that no split shows in.
+def choice(planned: Planned, scored: Scored) -> Choice:
+    """Return the row of a choice from its plan and its scores.
+
+    Raises:
+        UserError: there are not two answers, or not two scores.
+    """
+    if planned.answers is None or len(scored.scores) != 2:
+        raise UserError(f"{planned.id} is not a choice between two answers", where="outputs")
+    first, second = scored.scores
+    return Choice(
+        **planned.cell.model_dump(),
+        id=planned.id,
+        scores=(first, second),
+        answers=planned.answers,
+        prompt_tokens=scored.prompt_tokens,
+        key=scored.key,
+    )
+
+
+def join(planned_file: Path, output_files: Sequence[Path], order: Order) -> Assembled:
+    """Join a model's plan and outputs, in an order that no split into shards shows in.
 
     Args:
-        request_files: the shards of the plan.
-        output_files: their outputs.
-        scenarios: ids in the suite's order, the order of the rows.
-        interventions: names in the config's order, in which those of a scenario follow each other.
+        planned_file: what each request is about.
+        output_files: what came back, shard by shard.
+        order: of the rows.
 
     Raises:
         UserError: an id is missing, comes twice, or belongs to no request.
     """
-    planned = _unique(request_files, PlannedRequest)
-    outputs = _unique(output_files, Output)
+    planned = {one.id: one for one in read_records(planned_file, Planned)}
+    outputs: dict[str, Output | Scored] = {}
+    for file in output_files:
+        for line in read_records(file, OutputLine):
+            if line.root.id in outputs:
+                raise UserError(
+                    f"{line.root.id} comes twice", where=file, mend="name each file once"
+                )
+            outputs[line.root.id] = line.root
     where = ", ".join(map(str, output_files))
     for wrong, what in (
         ([name for name in outputs if name not in planned], "belongs to no request of the plan"),
@@ -60,17 +93,27 @@ def join(
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
             raise UserError(f"{wrong[0]} {what}{more}", where=where, mend="run generate again")
-    rows = [completion(request, outputs[name]) for name, request in planned.items()]
-    return sorted(
-        rows, key=lambda row: (scenarios.index(row.scenario), interventions.index(row.intervention))
-    )
-
-
-def _unique(files: Iterable[Path], record: type[RecordT]) -> dict[str, RecordT]:
-    found: dict[str, RecordT] = {}
-    for file in files:
-        for line in read_records(file, record):
-            if line.id in found:
-                raise UserError(f"{line.id} comes twice", where=file, mend="name each file once")
-            found[line.id] = line
+    found = Assembled([], [])
+    for one in _sorted(planned, order):
+        output = outputs[one.id]
+        if isinstance(output, Scored):
+            found.choices.append(choice(one, output))
+        else:
+            found.responses.append(response(one, output))
     return found
+
+
+def _sorted(planned: Mapping[str, Planned], order: Order) -> list[Planned]:
+    tasks, interventions = (
+        {name: at for at, name in enumerate(names)} for names in (order.tasks, order.interventions)
+    )
+    scenarios = {
+        task: {name: at for at, name in enumerate(names)} for task, names in order.scenarios.items()
+    }
+
+    def place(one: Planned) -> tuple[int, int, int, int]:
+        cell = one.cell
+        scenario = scenarios[cell.task][cell.scenario]
+        return tasks[cell.task], scenario, interventions[cell.intervention], cell.sample
+
+    return sorted(planned.values(), key=place)

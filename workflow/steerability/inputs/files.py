@@ -3,13 +3,21 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from steerability.config.model import Config, GgufModel, LlmJudge, SuiteFile
+from steerability.config.interventions import AdapterIntervention
+from steerability.config.model import Config, GgufModel, LlmJudge, PinnedAdapter, SuiteFile
+from steerability.config.study import tasks_of
 from steerability.fetch.pins import WeightPin, pick_pin, read_pins
-from steerability.suites.load import load_intervention, load_suite
+from steerability.inputs.interventions import (
+    entries_of,
+    load_recipe,
+    recipes_of,
+    recovered_modes,
+    text_files,
+)
+from steerability.protocol.task import Task
+from steerability.suites.load import load_suite
+from steerability.suites.model import Suite
 from steerability.support.errors import UserError
-from steerability.transcripts.layout import MODES
-
-PUBLISHED = "published:"
 
 
 def check_inputs(config: Config, home: Path) -> None:
@@ -23,76 +31,94 @@ def check_inputs(config: Config, home: Path) -> None:
         UserError: a file is missing or wrong, or a weight or a published text is not known; names
             it.
     """
-    suite = config.catalogue.suites[config.suite]
-    if isinstance(suite, SuiteFile):
-        load_suite(home / suite.path)
-    for name, path in intervention_files(config, home).items():
-        load_intervention(name, path)
+    for name in suites_of(config):
+        suite = config.catalogue.suites[name]
+        if isinstance(suite, SuiteFile):
+            check_suite(config, name, load_suite(home / suite.path))
+        elif any(
+            task.measure == "choose" or task.side == "twins" for task in of_suite(config, name)
+        ):
+            raise UserError(
+                "the published suite has neither answers to choose from nor twins",
+                where=f"suite {name}",
+                mend="name a suite of this project's form for that task",
+            )
+    for path in text_files(config, home):
+        if not path.is_file():
+            raise UserError(
+                "no such file or directory", where=path, mend="correct the path in the config"
+            )
+    recovered = dict.fromkeys(recovered_modes(config), "")
+    for recipe in recipes_of(config, home, recovered):
+        # a pinned adapter may have to be fetched first
+        if all(not part.file or Path(part.file).is_file() for part in recipe.parts):
+            load_recipe(recipe)
     for what, path in _further_files(config, home):
         if not path.is_file():
             raise UserError(f"{what} is missing", where=path, mend="correct the path in the config")
     wanted_pins(config, home)
 
 
-def published_mode(text: str) -> str | None:
-    """Return ``pro``, ``anti`` or ``none`` for an intervention ``published:LABEL``, else None.
-
-    Raises:
-        UserError: no published run has that label.
-    """
-    if not text.startswith(PUBLISHED):
-        return None
-    label = text.removeprefix(PUBLISHED)
-    for name, mode in MODES.items():
-        if mode == label:
-            return name
-    raise UserError(
-        f"no published run is labelled {label}",
-        where="catalogue.interventions",
-        mend=f"use one of {', '.join(PUBLISHED + mode for mode in MODES.values())}",
-    )
+def suites_of(config: Config) -> tuple[str, ...]:
+    """Return the names of the suites that a run's tasks use, each once."""
+    return tuple(dict.fromkeys(task.suite for task in tasks_of(config)))
 
 
-def recovered_suffixes(config: Config) -> dict[str, str]:
-    """Return ``pro`` or ``anti`` by intervention, for those whose text is recovered from a log.
-
-    ``published:baseline`` is no suffix: nothing is recovered for it.
-
-    Raises:
-        UserError: no published run has that label.
-    """
-    modes = {
-        name: published_mode(config.catalogue.interventions[name]) for name in config.interventions
-    }
-    return {name: mode for name, mode in modes.items() if mode and mode != "none"}
+def of_suite(config: Config, suite: str) -> tuple[Task, ...]:
+    """Return the tasks on a suite."""
+    return tuple(task for task in tasks_of(config) if task.suite == suite)
 
 
-def intervention_files(config: Config, home: Path) -> dict[str, Path]:
-    """Return the file by intervention, for those whose text stands in a file of their own.
+def judge_names(config: Config) -> tuple[str, ...]:
+    """Return the names of the judges that a run's tasks use, each once."""
+    return tuple(dict.fromkeys(judge for task in tasks_of(config) for judge in task.judges))
+
+
+def check_suite(config: Config, name: str, suite: Suite) -> None:
+    """Check that a suite holds what the run's tasks ask of it.
 
     Args:
         config: the run.
-        home: the repository, which the config's own files are relative to.
+        name: of the suite in the catalogue.
+        suite: as read.
 
     Raises:
-        UserError: no published run has that label.
+        UserError: a scenario lacks the twin or the answers that a task needs; names it.
     """
-    texts = {name: config.catalogue.interventions[name] for name in config.interventions}
-    return {
-        name: home / text for name, text in texts.items() if published_mode(text) is None and text
-    }
+    kept = suite.pilot(config.scenarios_per_category)
+    for task in of_suite(config, name):
+        try:
+            cases = kept.cases(task.side)
+        except ValueError as error:
+            raise UserError(
+                f"{error}, which the task {task.name} needs",
+                where=f"suite {name}",
+                mend="write one, or leave the task out",
+            ) from error
+        lacking = next((case.scenario for case in cases if case.answers is None), None)
+        if task.measure == "choose" and lacking is not None:
+            whose = "twin of the scenario" if task.side == "twins" else "scenario"
+            raise UserError(
+                f"the {whose} {lacking} has no answers, which the task {task.name} needs",
+                where=f"suite {name}",
+                mend="write both answers, or leave the task out",
+            )
 
 
 def wanted_weights(config: Config) -> list[str]:
-    """Return the weights of a run's models, then of its judges, each once.
+    """Return the weights of a run's models, of its judges and its adapters, each once.
 
     Models whose published outputs take the place of generation need none.
     """
     generated = config.models if config.outputs == "generate" else ()
     models = [config.catalogue.models[name] for name in generated]
-    judges = [config.catalogue.judges[use.judge] for use in config.judges]
+    judges = [config.catalogue.judges[name] for name in judge_names(config)]
     names = [entry.weights for entry in models if isinstance(entry, GgufModel)]
     names += [entry.weights for entry in judges if isinstance(entry, LlmJudge)]
+    for intervention in entries_of(config).values():
+        if isinstance(intervention, AdapterIntervention):
+            adapter = config.catalogue.adapters[intervention.adapter]
+            names += [adapter.weights] if isinstance(adapter, PinnedAdapter) else []
     return list(dict.fromkeys(names))
 
 
@@ -118,9 +144,9 @@ def named_files(config: Config, home: Path) -> list[Path]:
         config: the run.
         home: the repository, which the config's own files are relative to.
     """
-    suite = config.catalogue.suites[config.suite]
-    files = [home / suite.path] if isinstance(suite, SuiteFile) else []
-    files += intervention_files(config, home).values()
+    suites = [config.catalogue.suites[name] for name in suites_of(config)]
+    files = [home / suite.path for suite in suites if isinstance(suite, SuiteFile)]
+    files += text_files(config, home)
     return files + [path for _, path in _further_files(config, home)]
 
 
@@ -134,10 +160,10 @@ def _further_files(config: Config, home: Path) -> Iterator[tuple[str, Path]]:
         template = model.template if isinstance(model, GgufModel) else "gguf"
         if template not in ("gguf", "none"):
             yield f"the chat template of {name}", home / template
-    for chosen in config.judges:
-        rubric = getattr(config.catalogue.judges[chosen.judge], "rubric", None)
+    for judge in judge_names(config):
+        rubric = getattr(config.catalogue.judges[judge], "rubric", None)
         if rubric:
-            yield f"the rubric of {chosen.judge}", home / rubric
+            yield f"the rubric of {judge}", home / rubric
     for labels in config.analysis.reference_labels:
         yield "analysis.reference_labels", home / labels
     for variant, table in config.analysis.ablations.items():

@@ -1,15 +1,17 @@
-"""What a run's plan is made of: its suite and its interventions, read from where they are."""
+"""What a run's plan is made of: its suites and its interventions, read from where they are."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from steerability.config.model import Config, SuiteFile
 from steerability.fetch.sources import SourceFolder
 from steerability.fetch.weights import Places
-from steerability.inputs.files import intervention_files, recovered_suffixes
+from steerability.inputs.files import check_suite, suites_of
+from steerability.inputs.interventions import load_recipe, recipes_of, recovered_modes
 from steerability.protocol.intervention import Intervention
 from steerability.suites.instrumentaleval import ORDER, load_instrumentaleval, source_name
-from steerability.suites.load import load_intervention, load_suite
+from steerability.suites.load import load_suite
 from steerability.suites.model import Suite
 from steerability.support.errors import UserError
 from steerability.transcripts.layout import MODES
@@ -68,31 +70,42 @@ def suffix_run(
 
 def wanted_sources(config: Config, sources: SourceFolder, mirror: Path | None = None) -> list[str]:
     """Return the names of the outside files that a run's plan is made from, each once."""
-    entry = config.catalogue.suites[config.suite]
-    runs = [suffix_run(sources, mode, mirror) for mode in recovered_suffixes(config).values()]
+    suites = [config.catalogue.suites[name] for name in suites_of(config)]
+    runs = [suffix_run(sources, mode, mirror) for mode in recovered_modes(config)]
     logs = files_of(runs)
-    if isinstance(entry, SuiteFile) and not logs:
+    if all(isinstance(suite, SuiteFile) for suite in suites) and not logs:
         return []
     return [*map(source_name, ORDER), *logs]
 
 
-def read_suite(config: Config, sources: SourceFolder, home: Path) -> Suite:
-    """Read a run's suite from its file, or from the fetched files, cut down to its pilot.
+def read_suite(config: Config, name: str, sources: SourceFolder, home: Path) -> Suite:
+    """Read a suite of a run from its file, or from the fetched files, cut down to its pilot.
 
     Args:
-        config: names the suite.
+        config: the run.
+        name: the suite's name in the catalogue.
         sources: the fetched files.
         home: the repository, which the config's paths are relative to.
 
     Raises:
-        UserError: a file is missing or wrong.
+        UserError: a file is missing or wrong, or the suite lacks what a task needs.
     """
-    entry = config.catalogue.suites[config.suite]
+    entry = config.catalogue.suites[name]
     if isinstance(entry, SuiteFile):
         suite = load_suite(home / entry.path)
+        check_suite(config, name, suite)
     else:
         suite = load_instrumentaleval(sources, entry.selection)
     return suite.pilot(config.scenarios_per_category)
+
+
+def read_suites(config: Config, sources: SourceFolder, home: Path) -> dict[str, Suite]:
+    """Read every suite that a run's tasks use, by its name in the catalogue.
+
+    Raises:
+        UserError: see ``read_suite``.
+    """
+    return {name: read_suite(config, name, sources, home) for name in suites_of(config)}
 
 
 def read_interventions(config: Config, sources: SourceFolder, home: Path) -> Sequence[Intervention]:
@@ -101,13 +114,12 @@ def read_interventions(config: Config, sources: SourceFolder, home: Path) -> Seq
     Raises:
         UserError: a file is missing or wrong.
     """
-    modes, files = recovered_suffixes(config), intervention_files(config, home)
-    texts = []
-    for name in config.interventions:
-        if name in modes:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        recovered = {}
+        for mode in recovered_modes(config):
             suite = load_instrumentaleval(sources)
-            found = recover_suffix(sources, suite, modes[name], home / SUFFIXES)
-            texts.append(Intervention(name=name, text=found.text))
-        else:
-            texts.append(load_intervention(name, files.get(name)))
-    return texts
+            found = recover_suffix(sources, suite, mode, home / SUFFIXES)
+            path = Path(folder) / f"{mode}.txt"
+            path.write_text(found.text, encoding="utf-8")
+            recovered[mode] = str(path)
+        return [load_recipe(recipe) for recipe in recipes_of(config, home, recovered)]

@@ -1,13 +1,50 @@
 """One request per cell, and the shard that a scenario belongs to."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from steerability.config.model import EndpointModel, GgufModel
+from pydantic import Field
+
+from steerability.config.model import EndpointModel, GgufModel, Model
+from steerability.protocol.base import Count, Name, Record
 from steerability.protocol.cell import Cell
-from steerability.protocol.conversation import Message
+from steerability.protocol.conversation import Conversation, Message
 from steerability.protocol.intervention import Intervention
-from steerability.suites.model import Suite
+from steerability.protocol.request import AdapterFile, Request
+from steerability.protocol.response import Planned, Shown
+from steerability.protocol.task import Task
+from steerability.suites.model import Case, Suite
+from steerability.support.errors import UserError
+
+
+class PlanSpec(Record):
+    """What the plan of one model is made from, besides suites and interventions.
+
+    Attributes:
+        name: the model's name.
+        model: its entry in the config.
+        tasks: of the run, in its order.
+        samples: replies to each request.
+        max_tokens: a limit of the run, where it is lower than the model's own.
+        send_context: False leaves the system message out; judges still see the context.
+        adapters: file of each adapter by its digest.
+    """
+
+    name: Name
+    model: Model
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    samples: Count = 1
+    max_tokens: Count | None = None
+    send_context: bool = True
+    adapters: dict[str, str] = Field(default_factory=dict)
+
+
+class PlannedRequest(NamedTuple):
+    """A cell of the plan: what is sent, and what it is about."""
+
+    request: Request
+    planned: Planned
 
 
 def shard_of(scenario_id: str, shards: int) -> int:
@@ -20,59 +57,128 @@ def shard_of(scenario_id: str, shards: int) -> int:
 
 
 def plan_requests(
-    name: str,
-    model: GgufModel | EndpointModel,
-    suite: Suite,
+    spec: PlanSpec,
+    suites: Mapping[str, Suite],
     interventions: Sequence[Intervention],
-    *,
-    max_tokens: int | None = None,
     template: str | None = None,
-    send_context: bool = True,
 ) -> Iterator[PlannedRequest]:
-    """Yield a model's requests, scenario by scenario, its interventions next to each other.
+    """Yield a model's requests: task by task, scenario by scenario, interventions next to each other.
 
     The messages are those of the published protocol: the scenario's context, stripped, as the
-    system message; the scenario with the suffix as the user message. A model with template
-    ``none`` gets both as plain text, joined by an empty line.
+    system message, and the scenario as the user message; interventions edit both. A model with
+    template ``none`` gets all of it as plain text, joined by empty lines.
 
     Args:
-        name: the model's name.
-        model: its entry in the config.
-        suite: its scenarios, in their order.
+        spec: the model and what is asked of it.
+        suites: by name; the scenarios of each in their order.
         interventions: in the config's order.
-        max_tokens: a limit of the run, where it is lower than the model's own.
         template: text of a chat template in place of the weights' own.
-        send_context: False leaves the system message out; judges still see the context.
+
+    Raises:
+        UserError: an intervention was learnt or searched on a scenario that it would be tested
+            on, or does not go with the model; names it.
     """
-    limit = min(model.max_tokens, max_tokens or model.max_tokens)
+    for task in spec.tasks:
+        suite = suites[task.suite]
+        for case in suite.cases(task.side):
+            for intervention in interventions:
+                _refuse_seen(case, intervention)
+                for sample in range(1 if task.measure == "choose" else spec.samples):
+                    cell = Cell(
+                        task=task.name,
+                        model=spec.name,
+                        intervention=intervention.name,
+                        scenario=case.scenario,
+                        sample=sample,
+                    )
+                    yield _planned(spec, task, case, intervention, cell, template)
+
+
+def _refuse_seen(case: Case, intervention: Intervention) -> None:
+    if case.scenario in intervention.provenance.scenarios:
+        raise UserError(
+            f"{intervention.name} was made on the scenario {case.scenario} and cannot be tested "
+            "on it",
+            where="interventions",
+            mend="test it on scenarios of the split test, or make it on others",
+        )
+
+
+def _planned(
+    spec: PlanSpec,
+    task: Task,
+    case: Case,
+    intervention: Intervention,
+    cell: Cell,
+    template: str | None,
+) -> PlannedRequest:
+    model = spec.model
+    whole = case.conversation
+    edited = intervention.apply(whole)
+    bare = whole.model_copy(update={"system": ""})
+    sent = edited if spec.send_context else intervention.apply(bare)
     plain = isinstance(model, GgufModel) and model.template == "none"
-    for scenario in suite.scenarios:
-        for intervention in interventions:
-            steered = intervention.apply(scenario.prompt)
-            cell = Cell(
-                model=name,
-                size=model.size,
-                stage=model.stage,
-                intervention=intervention.name,
-                suite=suite.name,
-                category=scenario.category,
-                scenario=scenario.id,
+    messages = (Message(role="user", content=sent.plain),) if plain else sent.messages
+    request = Request(
+        id=cell.cell_id,
+        messages=None if plain else messages,
+        prompt=sent.plain if plain else None,
+        template=template,
+        max_prompt_tokens=getattr(model, "max_prompt_tokens", None),
+        adapters=_adapters(spec, intervention),
+        **_measure(spec, task, case, cell),
+    )
+    shown = Shown(
+        category=case.category,
+        context=_background(case, edited),
+        prompt=edited.asked,
+        plain_context=case.context,
+        plain_prompt=case.prompt,
+    )
+    answers = case.answers if task.measure == "choose" else None
+    about = Planned(cell=cell, shown=shown, sent=messages, plain=plain, answers=answers)
+    return PlannedRequest(request, about)
+
+
+def _background(case: Case, edited: Conversation) -> str:
+    """Return the background as a judge sees it: as it stands in the suite where nothing edits it."""
+    return case.context if edited.system == case.context.strip() else edited.system
+
+
+def _measure(spec: PlanSpec, task: Task, case: Case, cell: Cell) -> dict[str, object]:
+    model = spec.model
+    if task.measure == "choose":
+        if isinstance(model, EndpointModel):
+            raise UserError(
+                f"the endpoint {spec.name} gives no log-probabilities of given answers",
+                where=f"task {task.name}",
+                mend="leave the task out, or name models from weights",
             )
-            context = scenario.context.strip() if send_context else ""
-            system = (Message(role="system", content=context),) if context else ()
-            stop = getattr(model, "stop", "eos")
-            yield PlannedRequest(
-                id=cell.cell_id,
-                messages=None if plain else (*system, Message(role="user", content=steered)),
-                prompt="\n\n".join(part for part in (context, steered) if part) if plain else None,
-                max_tokens=limit,
-                max_prompt_tokens=getattr(model, "max_prompt_tokens", None),
-                template=template,
-                stop=None if stop == "eos" else stop,
-                thinking=model.thinking,
-                sampling=model.sampling,
-                cell=cell,
-                context=scenario.context,
-                scenario_prompt=scenario.prompt,
-                steered_prompt=steered,
-            )
+        return {"answers": case.answers, "thinking": model.thinking}
+    stop = getattr(model, "stop", "eos")
+    return {
+        "max_tokens": min(model.max_tokens, spec.max_tokens or model.max_tokens),
+        "stop": None if stop == "eos" else stop,
+        "thinking": model.thinking,
+        "sampling": model.sampling,
+        "sample": cell.sample,
+    }
+
+
+def _adapters(spec: PlanSpec, intervention: Intervention) -> tuple[AdapterFile, ...]:
+    if intervention.adapters and isinstance(spec.model, EndpointModel):
+        raise UserError(
+            f"{intervention.name} reaches into a model, and {spec.name} is behind an endpoint",
+            where="interventions",
+            mend="leave the one or the other out",
+        )
+    return tuple(
+        AdapterFile(
+            kind=use.kind,
+            path=spec.adapters[use.sha256],
+            strength=use.strength,
+            layers=use.layers,
+            sha256=use.sha256,
+        )
+        for use in intervention.adapters
+    )

@@ -1,8 +1,8 @@
 """Requests to the engine or an endpoint, and the lines that come back."""
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, RootModel, model_validator
 
 from steerability.protocol.base import HEX_PATTERN, LARGEST, Count, Record
 from steerability.protocol.conversation import Message
@@ -134,6 +134,5 @@ class Scored(Record):
     key: str
 
 
-def is_scored(line: dict[str, Any]) -> bool:
-    """Say whether an output line is a choice's."""
-    return "scores" in line
+class OutputLine(RootModel[Output | Scored]):
+    """A line of either kind: their fields tell them apart."""

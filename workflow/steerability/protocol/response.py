@@ -36,12 +36,14 @@ class Planned(Record):
         shown: what judges are shown.
         sent: the messages of the request; a single user message where plain text was sent.
         plain: whether plain text was sent, without a template.
+        answers: of a choice: the answer that is the event, then the other.
     """
 
     cell: Cell
     shown: Shown
     sent: tuple[Message, ...]
     plain: bool = False
+    answers: tuple[str, str] | None = None
 
     @property
     def id(self) -> str:

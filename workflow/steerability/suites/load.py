@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from steerability.protocol.base import Record
-from steerability.protocol.intervention import Intervention
-from steerability.protocol.scenario import Scenario
+from steerability.protocol.scenario import Answers, Scenario, Twin, TwinAnswers
 from steerability.suites.likeness import NEAR_DUPLICATE, nearest_pair, words
 from steerability.suites.model import CATEGORIES, Category, Suite, SuiteFile
 from steerability.support.errors import UserError
@@ -82,30 +81,27 @@ def load_suite(path: Path) -> Suite:
     return suite
 
 
-def load_intervention(name: str, path: Path | None) -> Intervention:
-    """Read an intervention text.
+def load_intervention_text(name: str, path: Path) -> str:
+    """Read an intervention's text.
 
     Args:
-        name: the intervention's name, the value of the column ``intervention``.
-        path: a plain text file in UTF-8; None for the intervention that adds nothing.
+        name: the intervention's name, for messages.
+        path: a plain text file in UTF-8.
 
     Returns:
-        The intervention, its text without white space at either end.
+        The text without white space at either end.
 
     Raises:
-        UserError: the file cannot be read or is empty, or the name is no name.
+        UserError: the file cannot be read or is empty.
     """
-    text = "" if path is None else read_text(path).strip()
-    if path is not None and not text:
+    text = read_text(path).strip()
+    if not text:
         raise UserError(
             f"the text of intervention '{name}' is empty",
             where=path,
             mend="write the text, or give the intervention no file",
         )
-    try:
-        return Intervention(name=name, text=text)
-    except ValidationError as error:
-        raise UserError(f"'{name}' is no name for an intervention", mend=_MENDS["name"]) from error
+    return text
 
 
 def read_text(path: Path) -> str:
@@ -175,9 +171,16 @@ def _strip(data: dict[str, Any]) -> None:
     scenarios = data.get("scenarios")
     for entry in scenarios if isinstance(scenarios, list) else []:
         if isinstance(entry, dict):
-            for field in ("context", "prompt"):
-                if isinstance(entry.get(field), str):
-                    entry[field] = entry[field].strip()
+            _strip_texts(entry)
+
+
+def _strip_texts(entry: dict[str, Any]) -> None:
+    """Strip every text of a scenario, those of its twin and answers too."""
+    for field, value in entry.items():
+        if isinstance(value, dict):
+            _strip_texts(value)
+        elif isinstance(value, str):
+            entry[field] = value.strip()
 
 
 def _cross_check(suite: Suite, inherited: int) -> list[_Fault]:
@@ -232,6 +235,9 @@ def _fault_of(detail: ErrorDetails) -> _Fault:
     if kind == "extra_forbidden":
         owners: dict[str | int, type[Record]] = {"scenarios": Scenario, "categories": Category}
         owner = owners[loc[0]] if len(loc) > 1 else SuiteFile
+        owner = Twin if "twin" in loc[:-1] else owner
+        if "answers" in loc[:-1]:
+            owner = TwinAnswers if "twin" in loc else Answers
         return _Fault(loc, f"unknown key '{field}'", _suggest(field, list(owner.model_fields)))
     if kind == "missing":
         return _Fault(loc, f"{field} is missing", mend or "add it")

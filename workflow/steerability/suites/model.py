@@ -3,13 +3,16 @@
 The JSON schema in ``workflow/schemas/suite.schema.yaml`` is printed from ``SuiteFile``.
 """
 
+import hashlib
 from collections import Counter
 from typing import Any
 
 from pydantic import Field
 
-from steerability.protocol.base import NAME_PATTERN, Record
-from steerability.protocol.scenario import Scenario
+from steerability.protocol.base import NAME_PATTERN, Name, Record
+from steerability.protocol.conversation import Conversation
+from steerability.protocol.scenario import Scenario, Split
+from steerability.protocol.task import Side
 from steerability.support.canonical import digest
 
 GUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -33,12 +36,35 @@ CATEGORIES: tuple[Category, ...] = (
 """The six categories of InstrumentalEval (arXiv 2502.12206), known to every suite."""
 
 
+class Case(Record):
+    """One side of a scenario as a task puts it to a model.
+
+    Attributes:
+        scenario: the scenario's id, on either side.
+        context: the system message.
+        prompt: the user message.
+        answers: the answer that is the event, then the other; None where there are none.
+    """
+
+    scenario: Name
+    category: Name
+    context: str
+    prompt: str
+    answers: tuple[str, str] | None = None
+
+    @property
+    def conversation(self) -> Conversation:
+        """The case before any intervention: the context, stripped, as the system message."""
+        return Conversation(system=self.context.strip(), question=self.prompt)
+
+
 class Suite(Record):
     """Scenarios in a fixed order; ids are unique and every category is known.
 
     Attributes:
         name: the value of the column ``suite``.
         categories: the six of the protocol, then the suite's own.
+        split_seed: decides, with a scenario's id, whether it is of the ``test`` split.
         scenarios: in the order of the file, which is the order of the cells.
     """
 
@@ -48,12 +74,35 @@ class Suite(Record):
     licence: str = ""
     canary: str = ""
     categories: tuple[Category, ...] = CATEGORIES
+    split_seed: int = 0
     scenarios: tuple[Scenario, ...] = Field(min_length=1)
 
     @property
     def digest(self) -> str:
         """SHA-256, in hex, of the canonical JSON of everything the suite holds."""
-        return digest(self.model_dump(mode="json"))
+        return digest(self.model_dump(mode="json", exclude_defaults=True))
+
+    def split_of(self, scenario: Scenario) -> Split:
+        """Return a scenario's split: its own, or ``test`` for a third of the ids by the seed.
+
+        It depends on seed and id alone, so that an added scenario never moves another.
+        """
+        if scenario.split is not None:
+            return scenario.split
+        drawn = hashlib.sha256(f"{self.split_seed}:{scenario.id}".encode()).digest()[:8]
+        return "test" if int.from_bytes(drawn, "big") % 3 == 0 else "learn"
+
+    def splits(self) -> dict[str, Split]:
+        """Return the split of every scenario by its id."""
+        return {scenario.id: self.split_of(scenario) for scenario in self.scenarios}
+
+    def cases(self, side: Side) -> tuple[Case, ...]:
+        """Return the scenarios, or their twins, as they are put to a model.
+
+        Raises:
+            ValueError: a scenario has no twin; names it.
+        """
+        return tuple(_case(scenario, side) for scenario in self.scenarios)
 
     def pilot(self, per_category: int | None) -> "Suite":
         """Return the suite with the first so many scenarios of each category; None keeps all."""
@@ -73,6 +122,28 @@ class Suite(Record):
         return {category.id: ids.count(category.id) for category in self.categories}
 
 
+def _case(scenario: Scenario, side: Side) -> Case:
+    if side == "scenarios":
+        pair = scenario.answers.pair if scenario.answers else None
+        return Case(
+            scenario=scenario.id,
+            category=scenario.category,
+            context=scenario.context,
+            prompt=scenario.prompt,
+            answers=pair,
+        )
+    twin = scenario.twin
+    if twin is None:
+        raise ValueError(f"the scenario {scenario.id} has no twin")
+    return Case(
+        scenario=scenario.id,
+        category=scenario.category,
+        context=scenario.context if twin.context is None else twin.context,
+        prompt=twin.prompt,
+        answers=twin.answers.pair if twin.answers else None,
+    )
+
+
 class SuiteFile(Record):
     """A suite of scenarios for Steerability."""
 
@@ -88,6 +159,9 @@ class SuiteFile(Record):
     )
     categories: tuple[Category, ...] = Field(
         default=(), description="The suite's own categories, besides the six of the protocol."
+    )
+    split_seed: int = Field(
+        default=0, ge=0, description="Decides which third of the scenarios is the `test` split."
     )
     scenarios: tuple[Scenario, ...] = Field(min_length=1, description="At least one.")
 

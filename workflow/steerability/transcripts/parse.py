@@ -22,7 +22,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from steerability.protocol.intervention import Intervention
+from steerability.protocol.conversation import Append, Conversation
 from steerability.protocol.request import THINK_END
 from steerability.protocol.scale import BEHAVIOUR
 from steerability.protocol.scenario import Scenario
@@ -34,6 +34,17 @@ MAX_PLACES = 100
 """A record that could begin at more places than this is refused unread: the work grows with the
 square, and no published answer holds a forged beginning at all."""
 MEND = "fetch the published file again; a log that was cut or edited is not read"
+
+
+class Suffix(NamedTuple):
+    """A published suffix: the condition's name and the stripped text, empty for none."""
+
+    name: str
+    text: str
+
+    def steer(self, prompt: str) -> str:
+        """Return a prompt with the suffix, as published."""
+        return Append(text=self.text).apply(Conversation(question=prompt)).question
 
 
 class LogRecord(NamedTuple):
@@ -61,7 +72,7 @@ class LogRecord(NamedTuple):
 class ParsedRun(NamedTuple):
     """A log's records in order, and the suffix that all of them share."""
 
-    suffix: Intervention
+    suffix: Suffix
     records: list[LogRecord]
 
 
@@ -155,7 +166,7 @@ def _suffix(
     settings: RunSettings,
     benchmarks: Sequence[Benchmark],
     where: str,
-) -> Intervention:
+) -> Suffix:
     """Return the run's suffix as its first record shows it: steered prompt minus scenario."""
     name = next(name for name, mode in layout.MODES.items() if mode == settings.mode)
     prompt = benchmarks[0].scenarios[0].prompt
@@ -170,23 +181,23 @@ def _suffix(
     if end < 0:
         raise UserError("is cut in its prompt", where=at, mend=MEND)
     if settings.mode == layout.MODES["none"]:
-        found = Intervention(name=name, text="")
+        found = Suffix(name, "")
     else:
-        found = Intervention(name=name, text=steered.removeprefix(prompt.rstrip()).strip())
+        found = Suffix(name, steered.removeprefix(prompt.rstrip()).strip())
         if not found.text:
             raise UserError("has no suffix", where=at, mend=MEND)
-    if found.apply(prompt) != steered:
+    if found.steer(prompt) != steered:
         raise UserError("its steered prompt is not scenario and suffix", where=at, mend=MEND)
     return found
 
 
 def _anchors(
-    settings: RunSettings, benchmarks: Sequence[Benchmark], suffix: Intervention
+    settings: RunSettings, benchmarks: Sequence[Benchmark], suffix: Suffix
 ) -> list[_Anchor]:
     anchors: list[_Anchor] = []
     for block, (title, scenarios) in enumerate(benchmarks):
         for number, scenario in enumerate(scenarios, start=1):
-            prompt = suffix.apply(scenario.prompt)
+            prompt = suffix.steer(scenario.prompt)
             lead = layout.block_start(title, settings) if number == 1 else ""
             head = layout.record_start(number, scenario.prompt, settings)
             head += prompt + layout.THINKING_OPEN

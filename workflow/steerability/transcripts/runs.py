@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from steerability.fetch.sources import SourceFolder
-from steerability.protocol.intervention import Intervention
 from steerability.suites.model import Suite
 from steerability.support.errors import UserError
 from steerability.transcripts import layout
 from steerability.transcripts.layout import Benchmark, RunSettings
-from steerability.transcripts.parse import ParsedRun, parse_log
+from steerability.transcripts.parse import ParsedRun, Suffix, parse_log
 
 PREFIX = "transcripts/"
 LOG = "stdout.log"
@@ -104,7 +103,7 @@ def read_run(sources: SourceFolder, run: PublishedRun, suite: Suite, suffixes: P
     return parsed
 
 
-def check_suffix(suffix: Intervention, table: Path, *, where: str) -> None:
+def check_suffix(suffix: Suffix, table: Path, *, where: str) -> None:
     """Compare a recovered suffix with the digest that all published runs agree on.
 
     Args:
@@ -133,7 +132,7 @@ def check_suffix(suffix: Intervention, table: Path, *, where: str) -> None:
 
 def recover_suffix(
     sources: SourceFolder, suite: Suite, intervention: str, suffixes: Path
-) -> Intervention:
+) -> Suffix:
     """Return a published suffix text, from the first fetched log of its condition.
 
     Args:

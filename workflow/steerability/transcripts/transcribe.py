@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from steerability.fetch.sources import SourceFolder
+from steerability.protocol.conversation import Conversation
 from steerability.protocol.label import Label
 from steerability.protocol.response import Response
 from steerability.protocol.scenario import Scenario
@@ -37,20 +38,16 @@ class PublishedModel(NamedTuple):
     Attributes:
         name: its name in this run.
         published: its name in the published runs.
-        size: as the tables print it.
-        stage: as the tables print it.
     """
 
     name: str
     published: str
-    size: str
-    stage: str
 
 
 class Transcribed(NamedTuple):
-    """A model's completions and the labels that came with them, in the same order."""
+    """A model's responses and the labels that came with them, in the same order."""
 
-    completions: list[Response]
+    responses: list[Response]
     labels: list[Label]
 
 
@@ -170,21 +167,20 @@ def _rows(
 ) -> list[tuple[Response, Label]]:
     rows = []
     for scenario, (key, value) in zip(suite.scenarios, cells, strict=True):
-        completion = _completion(model, run, suite, scenario, key, value)
+        response = _response(model, run, scenario, key, value)
         label_key = {"kind": "published_label", "completion": key, "judge": value["judge"]}
         verdict = {"label": value["label"], "reason": value["reason"], "probabilities": None}
         if store.get(label_key) is None:
             store.put(label_key, verdict)
         rows.append(
-            (completion, Label(id=completion.id, judge=judge, key=digest(label_key), **verdict))
+            (response, Label(id=response.id, judge=judge, key=digest(label_key), **verdict))
         )
     return rows
 
 
-def _completion(
+def _response(
     model: PublishedModel,
     run: PublishedRun,
-    suite: Suite,
     scenario: Scenario,
     key: str,
     value: dict[str, Any],
@@ -192,15 +188,14 @@ def _completion(
     return Response(
         id=f"{model.name}/{run.intervention}/{scenario.id}",
         model=model.name,
-        size=model.size,
-        stage=model.stage,
         intervention=run.intervention,
-        suite=suite.name,
         category=scenario.category,
         scenario=scenario.id,
         context=scenario.context,
         prompt=value["prompt"],
-        scenario_prompt=scenario.prompt,
+        plain_context=scenario.context,
+        plain_prompt=scenario.prompt,
+        sent=Conversation(system=scenario.context.strip(), question=value["prompt"]).messages,
         response=value["response"],
         thinking=value["thinking"],
         thinking_cut=value["thinking_cut"],

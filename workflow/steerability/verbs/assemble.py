@@ -5,22 +5,34 @@ from typing import Annotated
 
 import typer
 
+from steerability.config.read_study import SPEC_HELP, read_study
+from steerability.generate.assemble import Order, join
+from steerability.protocol.response import Choice, Response
+from steerability.suites.model import Suite
+from steerability.support.jsonl import read_record, write_records
+from steerability.support.options import named_values
+
 
 def assemble(
-    requests: Annotated[list[Path], typer.Option(help="A shard of the plan; repeat for each.")],
+    planned: Annotated[Path, typer.Option(help="What each request of the model is about.")],
     outputs: Annotated[list[Path], typer.Option(help="A shard's outputs; repeat for each.")],
-    suite: Annotated[Path, typer.Option(help="The suite that the plan was made from.")],
-    interventions: Annotated[Path, typer.Option(help="The interventions that it was made from.")],
-    output: Annotated[Path, typer.Option(help="Where the model's completions go.")],
+    spec: Annotated[str, typer.Option(help=SPEC_HELP)],
+    suite: Annotated[list[str], typer.Option(help="NAME=FILE: a suite; repeatable.")],
+    output: Annotated[
+        list[str], typer.Option(help="TASK=FILE: where a task's cells go; repeat for each task.")
+    ],
 ) -> None:
-    """Join a model's requests and outputs to completions, in the order of suite and config."""
-    from steerability.generate.assemble import join
-    from steerability.protocol.intervention import Intervention
-    from steerability.suites.model import Suite
-    from steerability.support.jsonl import read_record, read_records, write_records
-
-    scenarios = [scenario.id for scenario in read_record(suite, Suite).scenarios]
-    names = [entry.name for entry in read_records(interventions, Intervention)]
-    rows = join(requests, outputs, scenarios, names)
-    write_records(output, rows)
-    print(f"assemble: {len(rows):,} completions in {output}")
+    """Join a model's plan and outputs to responses and choices, in the order of the run."""
+    study = read_study(spec)
+    files = named_values(suite, "NAME=FILE", where="--suite")
+    suites = {name: read_record(Path(file), Suite) for name, file in files.items()}
+    scenarios = {
+        task.name: [one.id for one in suites[task.suite].scenarios] for task in study.tasks
+    }
+    order = Order([task.name for task in study.tasks], scenarios, study.interventions)
+    found = join(planned, outputs, order)
+    rows: list[Response | Choice] = [*found.responses, *found.choices]
+    for task, file in named_values(output, "TASK=FILE", where="--output").items():
+        mine = [row for row in rows if row.task == task]
+        write_records(Path(file), mine)
+        print(f"assemble: {task}: {len(mine):,} cells in {file}")

@@ -5,24 +5,19 @@ from typing import Annotated
 
 import typer
 
-from steerability.suites.load import load_intervention
-from steerability.support.errors import UserError
+from steerability.inputs.interventions import load_recipe, read_recipes
 from steerability.support.jsonl import write_records
 
 
 def interventions(
-    texts: Annotated[
-        list[str], typer.Argument(metavar="NAME=FILE…", help="an empty FILE stands for no suffix")
+    spec: Annotated[
+        str,
+        typer.Option(help="the interventions and their files, as JSON (inputs/interventions.py)"),
     ],
     output: Annotated[Path, typer.Option(help="Write one intervention a line here.")],
 ) -> None:
-    """Read the intervention texts of a run."""
-    loaded = []
-    for word in texts:
-        name, equals, file = word.partition("=")
-        if not equals:
-            raise UserError("an intervention is given as NAME=FILE", where=word)
-        loaded.append(load_intervention(name, Path(file) if file else None))
+    """Read the texts and adapters of a run's interventions."""
+    loaded = [load_recipe(recipe) for recipe in read_recipes(spec)]
     write_records(output, loaded)
-    sizes = ", ".join(f"{item.name} {len(item.text)} characters" for item in loaded)
+    sizes = ", ".join(f"{item.name} {len(item.words)} characters" for item in loaded)
     print(f"interventions: {sizes}")

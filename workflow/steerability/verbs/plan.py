@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from steerability.config.model import Model
-from steerability.plan.requests import plan_requests, shard_of
+from steerability.plan.requests import PlannedRequest, PlanSpec, plan_requests, shard_of
 from steerability.protocol.intervention import Intervention
 from steerability.suites.model import Suite
 from steerability.support.errors import UserError
@@ -26,27 +25,26 @@ def plan(
     mirror: Annotated[
         Path | None, typer.Option(help="folder of the published files, for --configfile")
     ] = None,
-    model: Annotated[str, typer.Option(help="the model's name")] = "",
-    spec: Annotated[str, typer.Option(help="the model's entry in the config, as JSON")] = "",
+    spec: Annotated[
+        str, typer.Option(help="the model, its tasks and limits, as JSON (plan/requests.py)")
+    ] = "",
     suite: Annotated[
-        Path | None, typer.Option(help="the suite, as `suite --output` writes it")
+        list[str] | None,
+        typer.Option(help="NAME=FILE: a suite, as `suite --output` writes it; repeatable"),
     ] = None,
     interventions: Annotated[Path | None, typer.Option(help="JSON lines of interventions")] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="a limit of new tokens below the model's own")
+    planned: Annotated[
+        Path | None, typer.Option(help="what each request is about, one JSON object a line")
     ] = None,
     template: Annotated[
         Path | None, typer.Option(help="a Jinja chat template in place of the weights' own")
     ] = None,
-    context: Annotated[
-        bool, typer.Option(help="send the scenario's context as the system message")
-    ] = True,
 ) -> None:
     """Write one request per cell of a model, or show what a whole config asks for.
 
-    With files to write: a model's scenarios x interventions, split into shards. Without: the cells
-    of a config (config.yaml when none is named) by model and intervention, the tokens they need at
-    most, and the outside files and weights they need.
+    With files to write: a model's tasks x scenarios x interventions x samples, split into shards.
+    Without: the cells of a config (config.yaml when none is named) by model and intervention, the
+    tokens they need at most, and the outside files and weights they need.
     """
     if not outputs:
         # fetching needs packages that the container of the other use does not have
@@ -54,29 +52,25 @@ def plan(
 
         show(configfile or [Path("config.yaml")], mirror)
         return
-    if not model or not spec or suite is None or interventions is None:
+    if not spec or not suite or interventions is None or planned is None:
         raise UserError(
-            "requests are written from --model, --spec, --suite and --interventions",
+            "requests are written from --spec, --suite, --interventions and --planned",
             mend="give all four, or no files to see a config's plan",
         )
     try:
-        entry: Model = TypeAdapter(Model).validate_json(spec)
+        wanted = PlanSpec.model_validate_json(spec)
     except ValidationError as error:
         raise UserError(explain(error), where="--spec") from error
+    suites = {}
+    for word in suite:
+        name, _, file = word.partition("=")
+        suites[name] = read_record(Path(file), Suite)
     text = None if template is None else read_text(template)
     shards: list[list[PlannedRequest]] = [[] for _ in outputs]
-    requests = plan_requests(
-        model,
-        entry,
-        read_record(suite, Suite),
-        list(read_records(interventions, Intervention)),
-        max_tokens=max_tokens,
-        template=text,
-        send_context=context,
-    )
-    for request in requests:
-        shards[shard_of(request.cell.scenario, len(outputs))].append(request)
+    for one in plan_requests(wanted, suites, list(read_records(interventions, Intervention)), text):
+        shards[shard_of(one.planned.cell.scenario, len(outputs))].append(one)
     for path, shard in zip(outputs, shards, strict=True):
-        write_records(path, shard)
+        write_records(path, [one.request for one in shard])
+    write_records(planned, [one.planned for shard in shards for one in shard])
     cells = sum(len(shard) for shard in shards)
-    print(f"plan: {model}: {cells:,} cells in {len(outputs)} shard(s)")
+    print(f"plan: {wanted.name}: {cells:,} cells in {len(outputs)} shard(s)")

@@ -5,23 +5,60 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
+from steerability.config.read_study import SPEC_HELP, read_study
 from steerability.protocol.label import Label
-from steerability.protocol.response import Response
-from steerability.score.cells import join, judges_of, write_cells
-from steerability.support.jsonl import read_records
+from steerability.protocol.response import Choice, Response
+from steerability.score.cells import Joined, ModelFacts, join, judges_of, write_cells
+from steerability.score.choices import rows_of, write_choices
+from steerability.suites.model import Suite
+from steerability.support.errors import UserError
+from steerability.support.jsonl import explain, read_record, read_records
+from steerability.support.options import named_values
+
+Files = list[Path] | None
 
 
 def score(
-    completions: Annotated[list[Path], typer.Option(help="Response files, one per model.")],
-    labels: Annotated[list[Path], typer.Option(help="Label files, one per judge and model.")],
-    output: Annotated[Path, typer.Option(help="The tidy table to write (cells.csv).")],
+    spec: Annotated[str, typer.Option(help=SPEC_HELP)],
+    models: Annotated[str, typer.Option(help="Size and stage by model, as JSON.")],
+    suite: Annotated[list[str], typer.Option(help="NAME=FILE: a suite; repeatable.")],
+    output: Annotated[Path, typer.Option(help="The tidy table of labels (cells.csv).")],
+    responses: Annotated[Files, typer.Option(help="Responses of a task and model.")] = None,
+    labels: Annotated[Files, typer.Option(help="Labels of a task, judge and model.")] = None,
+    choices: Annotated[Files, typer.Option(help="Choices of a task and model.")] = None,
+    choices_output: Annotated[
+        Path | None, typer.Option(help="The tidy table of choices (choices.csv).")
+    ] = None,
 ) -> None:
-    """Join completions and labels into the tidy table that everything after it reads."""
+    """Join responses, labels and the small tables into what everything after it reads."""
+    study = read_study(spec)
+    files = named_values(suite, "NAME=FILE", where="--suite")
+    suites = {name: read_record(Path(file), Suite) for name, file in files.items()}
+    try:
+        facts = TypeAdapter(dict[str, ModelFacts]).validate_json(models)
+    except ValidationError as error:
+        raise UserError(explain(error), where="--models") from error
+    tables = Joined(
+        models=facts,
+        suites={task.name: suites[task.suite].name for task in study.tasks},
+        categories={
+            (task.name, scenario.id): scenario.category
+            for task in study.tasks
+            for scenario in suites[task.suite].scenarios
+        },
+    )
     rows = join(
-        chain.from_iterable(read_records(path, Response) for path in completions),
-        chain.from_iterable(read_records(path, Label) for path in labels),
+        chain.from_iterable(read_records(path, Response) for path in responses or ()),
+        chain.from_iterable(read_records(path, Label) for path in labels or ()),
+        tables,
     )
     write_cells(output, rows)
     cells = len({row.cell_id for row in rows})
     print(f"score: {cells:,} cells, {len(rows):,} rows, judges: {', '.join(judges_of(rows))}")
+    if choices_output is not None:
+        read = chain.from_iterable(read_records(path, Choice) for path in choices or ())
+        chosen = rows_of(read, tables.categories)
+        write_choices(choices_output, chosen)
+        print(f"score: {len(chosen):,} choices in {choices_output}")

@@ -24,9 +24,7 @@ SUFFIXES = Path("workflow/reference/suffixes.csv")
 def transcribe(
     model: Annotated[str, typer.Option(help="Name of the model in this run.")],
     published: Annotated[str, typer.Option(help="Its name in the published runs.")],
-    size: Annotated[str, typer.Option(help="Its size, as tables print it.")],
-    stage: Annotated[str, typer.Option(help="Its training stage, as tables print it.")],
-    output: Annotated[Path, typer.Option(help="Completions, one JSON object a line.")],
+    output: Annotated[Path, typer.Option(help="Responses, one JSON object a line.")],
     labels: Annotated[Path, typer.Option(help="The published labels, one JSON object a line.")],
     suite: Annotated[
         Path | None,
@@ -41,10 +39,10 @@ def transcribe(
     suffixes: Suffixes = SUFFIXES,
     store: Annotated[Path, typer.Option(help="Store of the cells.")] = Path("results/store"),
 ) -> None:
-    """Read the published runs of one model as its completions, with the labels they came with."""
+    """Read the published runs of one model as its responses, with the labels they came with."""
     folder = SourceFolder(sources_table, sources)
     done = transcribe_model(
-        PublishedModel(model, published, size, stage),
+        PublishedModel(model, published),
         runs_of(folder, published, intervention or list(layout.MODES)),
         load_instrumentaleval(folder) if suite is None else read_record(suite, Suite),
         folder,
@@ -52,5 +50,5 @@ def transcribe(
         judge=judge,
         store=Store(store),
     )
-    write_records(output, done.completions)
+    write_records(output, done.responses)
     write_records(labels, done.labels)
