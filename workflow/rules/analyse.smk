@@ -10,21 +10,35 @@ localrules:
 
 rule score:
     input:
-        completions=completion_files(),
+        responses=response_files(),
         labels=label_files(),
+        choices=choice_files(),
+        suites=suite_jsons(),
         code=code("score"),
     output:
         f"{RUN}/cells.csv",
+        f"{RUN}/study.json",
+        *([f"{RUN}/choices.csv"] if CHOSEN else []),
     log:
         f"{RUN}/logs/score.log",
     container:
         image("analysis")
     params:
-        completions=lambda wildcards, input: repeat("--completions", input.completions),
+        spec=study(),
+        models=model_facts(),
+        suites=suite_words(),
+        responses=lambda wildcards, input: repeat("--responses", input.responses),
         labels=lambda wildcards, input: repeat("--labels", input.labels),
+        choices=lambda wildcards, input, output: (
+            f"{repeat('--choices', input.choices)} --choices-output {shlex.quote(output[2])}"
+            if CHOSEN
+            else ""
+        ),
+        program=code_contents("score"),
     shell:
-        "python -m steerability --log {log:q} score {params.completions} {params.labels} "
-        "--output {output:q}"
+        "python -m steerability --log {log:q} score --spec {params.spec:q} "
+        "--models {params.models:q} {params.suites} {params.responses} {params.labels} "
+        "{params.choices} --output {output[0]:q} --study {output[1]:q}"
 
 
 rule table:

@@ -12,7 +12,7 @@ from steerability.support.jsonl import read_records
 
 
 class Order(NamedTuple):
-    """The order of rows: tasks and interventions in the config's, scenarios by task in the suite's."""
+    """The order of rows: tasks and interventions as in the config, scenarios as in the suite."""
 
     tasks: Sequence[str]
     scenarios: Mapping[str, Sequence[str]]

@@ -12,15 +12,6 @@ from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records
 
 
-class RequestLine(Request):
-    """A request as it stands in a file; the plan's own fields pass through unread."""
-
-    cell: Any = None
-    context: Any = None
-    scenario_prompt: Any = None
-    steered_prompt: Any = None
-
-
 @dataclass(frozen=True)
 class Prepared:
     """A request with its prompt tokenised and its key made."""
@@ -32,13 +23,13 @@ class Prepared:
     truncated: bool
 
 
-def read_requests(path: Path) -> list[RequestLine]:
+def read_requests(path: Path) -> list[Request]:
     """Read a request file.
 
     Raises:
         UserError: a line is no request, an id comes twice, or there is no request at all.
     """
-    requests = list(read_records(path, RequestLine))
+    requests = list(read_records(path, Request))
     seen: set[str] = set()
     for request in requests:
         if request.id in seen:
@@ -74,7 +65,7 @@ def prepare(
         key = generation_key(
             weights_sha256,
             job.prompt,
-            request.max_tokens,
+            job.max_tokens,
             job.stop,
             sampling=sampled.model_dump() if sampled else None,
             plan=plan,
@@ -111,4 +102,4 @@ def _render(request: Request, engine: Engine, where: Path) -> tuple[Job, bool]:
                 where=f"{where} request {request.id}",
                 mend="name token ids of these weights",
             )
-    return Job(prompt, request.max_tokens, stop), truncated
+    return Job(prompt, request.max_tokens or 0, stop), truncated
