@@ -20,7 +20,8 @@ def blaming(weights: Path, mend: str = "") -> Iterator[None]:
         mend: how to put it right, where the engine's own advice does not fit.
 
     Raises:
-        UserError: the weights, an adapter, a template or a prompt is at fault, or memory is too small.
+        UserError: the weights, an adapter, a template or a prompt is at fault, or memory is
+            too small.
     """
     try:
         yield

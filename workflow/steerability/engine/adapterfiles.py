@@ -112,7 +112,9 @@ class LoraFile:
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise AdapterError("has changed since it was checked", _AGAIN, self.path)
         header = parse(content)
-        factors = {name: values(content, tensor) for name, tensor in header.tensors.items()}
+        factors = {
+            name: np.atleast_2d(values(content, tensor)) for name, tensor in header.tensors.items()
+        }
         return {name: (factors[f"{name}.lora_a"], factors[f"{name}.lora_b"]) for name in self.names}
 
 
