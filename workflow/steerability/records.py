@@ -101,23 +101,37 @@ class Request(Record):
         id: unique within the file.
         messages: chat messages, rendered with the weights' own template or ``template``.
         prompt: plain text in place of messages; no template, no special tokens parsed.
-        max_tokens: most tokens to generate.
+        max_tokens: most tokens to generate; 0 where answers are given.
         max_prompt_tokens: keep only this many first tokens of the prompt (None: refuse to cut).
         template: a Jinja chat template in place of the weights' own.
         stop: token ids that end the text; None is the vocabulary's own end-of-sequence token.
         thinking: the text up to the last ``</think>`` is thinking, the rest the answer.
         sampling: greedy unless said otherwise.
+        adapters: control vectors and LoRA that act on the model.
+        answers: texts whose log-probabilities are wanted, in place of a text of the model's own.
     """
 
     id: str = Field(min_length=1)
     messages: tuple[Message, ...] | None = None
     prompt: str | None = None
-    max_tokens: Count
+    max_tokens: int = Field(default=0, ge=0, le=LARGEST, exclude_if=lambda limit: limit == 0)
     max_prompt_tokens: Count | None = None
     template: str | None = None
     stop: tuple[int, ...] | None = None
     thinking: bool = False
     sampling: Sampling = Sampling()
+    adapters: tuple["AdapterUse", ...] = Field(default=(), exclude_if=lambda some: not some)
+    answers: tuple[str, ...] | None = Field(
+        default=None, min_length=2, exclude_if=lambda some: some is None
+    )
+
+    @model_validator(mode="after")
+    def _one_kind_of_reply(self) -> "Request":
+        if self.answers is None and self.max_tokens == 0:
+            raise ValueError("give max_tokens, from 1 on, or answers")
+        if self.answers is not None and self.max_tokens:
+            raise ValueError("give max_tokens or answers, not both")
+        return self
 
     @model_validator(mode="after")
     def _one_kind_of_prompt(self) -> "Request":
@@ -238,3 +252,49 @@ class Label(Record):
         cls, given: dict[Outcome, float] | None
     ) -> dict[Outcome, float] | None:
         return None if given is None else {name: given[name] for name in LABELS if name in given}
+
+
+class AdapterUse(Record):
+    """An adapter that a request puts on the model.
+
+    Attributes:
+        kind: ``vector`` (a control vector) or ``lora``.
+        path: a GGUF file, from the working directory on.
+        strength: factor; 1 is the file as it stands, 0 none, below 0 the other way.
+        layers: first and last block it acts on, counted from 0; None for all that it has.
+        sha256: the digest that the file must have; None takes whichever it has.
+    """
+
+    kind: Literal["vector", "lora"]
+    path: str = Field(min_length=1)
+    strength: float = Field(default=1.0, allow_inf_nan=False)
+    layers: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
+    sha256: str | None = Field(default=None, pattern=HEX_PATTERN)
+
+    @model_validator(mode="after")
+    def _layers_are_some(self) -> "AdapterUse":
+        if self.layers is not None and self.layers[0] > self.layers[1]:
+            raise ValueError("layers are the first and the last block")
+        return self
+
+
+class ChoiceOutput(Record):
+    """A line that ``steerability generate`` prints for a request with answers.
+
+    Attributes:
+        id: the request's id.
+        scores: natural log-probabilities, a list for each answer with a number for each token.
+        prompt_tokens: tokens before the answers.
+        key: name of the object in the store.
+        truncated: the prompt was cut to ``max_prompt_tokens``.
+    """
+
+    id: str
+    scores: tuple[tuple[float, ...], ...]
+    prompt_tokens: int = Field(ge=0)
+    key: str
+    truncated: bool = Field(default=False, exclude_if=lambda cut: not cut)
+
+
+Request.model_rebuild()
+PlannedRequest.model_rebuild()

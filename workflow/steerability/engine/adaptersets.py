@@ -1,5 +1,6 @@
 """The adapter files an engine knows, and putting sets of them on its contexts."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -59,15 +60,13 @@ class AdapterSets:
         """Put a set on all contexts, emptied, and return what the check at load says of it.
 
         Args:
-            adapters: the set; its files were added.
+            adapters: the set; its files were added and proven.
             weights: the whole model.
 
         Raises:
-            AdapterError: a file is unknown or acts on nothing.
+            AdapterError: a file is unknown, or numbers overflow.
             EngineError: llama.cpp refuses it.
         """
-        for adapter in (*adapters.vectors, *adapters.loras):
-            self._prove(adapter, weights)
         if adapters != self._fitted.adapters:
             before, self._fitted = self._fitted, self._fit(adapters, weights)
             self._contexts.put_on(self._fitted)
@@ -81,13 +80,27 @@ class AdapterSets:
         self._fitted.close()
         self._fitted = NO_ADAPTER
 
+    def prove(self, sets: Iterable[Adapters], weights: Weights) -> None:
+        """Find out of every adapter that was not proven yet whether it changes logits.
+
+        Args:
+            sets: of the jobs to come.
+            weights: the whole model.
+
+        Raises:
+            AdapterError: a file is unknown or acts on nothing.
+        """
+        for adapters in sets:
+            for adapter in (*adapters.vectors, *adapters.loras):
+                self._prove(adapter, weights)
+
     def _fit(self, adapters: Adapters, weights: Weights) -> Fitted:
         if not adapters:
             return NO_ADAPTER
         return fit(adapters, weights, self.model, self._vectors, self._loras)
 
     def _prove(self, adapter: Adapter, weights: Weights) -> None:
-        """Find out once whether logits change: some architectures never apply a vector.
+        """Some architectures never apply a vector, and a LoRA may change what is not used.
 
         Vectors are proven by a random one, since what a file holds may be small; a LoRA by
         itself at strength 1.

@@ -337,6 +337,7 @@ class Engine:
         seconds: str,
     ) -> Iterator[tuple[int, Any]]:
         tally = Tally(contexts)
+        self._adapters.prove(dict.fromkeys(job.adapters for job in jobs), self.load())
         wear = partial(self._adapters.wear, weights=self.load())
         try:
             yield from run_groups(jobs, wear, work, tally, progress)
