@@ -8,7 +8,7 @@ import pytest
 from test_judge_distilled import cells as own_cells
 
 import judges as bench
-from steerability.judges.files import read_responses, read_labels
+from steerability.judges.files import read_labels, read_responses
 from steerability.judges.rules import RulesJudge
 from steerability.trained_judge import training as distil
 

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from steerability.cli import run
 from steerability.judges.base import content_of
-from steerability.judges.files import read_responses, read_labels
+from steerability.judges.files import read_labels, read_responses
 from steerability.judges.rules import RulesJudge
 from steerability.judges.run import run_judge
 from steerability.protocol.response import JudgeInput

@@ -11,7 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from steerability.protocol.request import Output, OutputLine, Request, Scored
+from steerability.protocol.request import ChoiceOutput, Output, OutputLine, Request
 from steerability.protocol.response import Choice, Response
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records, write_records
@@ -70,11 +70,13 @@ def read_rows(folder: Path) -> dict[str, Row]:
     return found
 
 
-def _differs(row: Row, made: Output | Scored) -> bool:
+def _differs(row: Row, made: Output | ChoiceOutput) -> bool:
     """Whether what was made again is not what the run holds."""
     if isinstance(row, Choice):
-        return not isinstance(made, Scored) or made.scores != row.scores or made.key != row.key
-    if isinstance(made, Scored):
+        return (
+            not isinstance(made, ChoiceOutput) or made.scores != row.scores or made.key != row.key
+        )
+    if isinstance(made, ChoiceOutput):
         return True
     said = row.response if row.raw is None else row.raw
     here = (said, row.thinking, row.finish_reason, row.completion_tokens, row.key)
@@ -83,7 +85,7 @@ def _differs(row: Row, made: Output | Scored) -> bool:
 
 def generate_again(
     cells: Sequence[Made], weights_dir: Path, scratch: Path
-) -> Iterator[tuple[Made, Output | Scored]]:
+) -> Iterator[tuple[Made, Output | ChoiceOutput]]:
     """Generate cells of one job again, into an empty store.
 
     Raises:
