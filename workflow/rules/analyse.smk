@@ -100,7 +100,7 @@ rule table:
         judge=CONFIG.primary_judge,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         notes=judge_notes(),
-        remark=absent_remark(),
+        remark=["--remark", STUDY.remark] if STUDY.remark else [],
         analysis=spec(CONFIG.analysis),
     shell:
         "python -m steerability --log {log:q} table --cells {input.cells:q} "
