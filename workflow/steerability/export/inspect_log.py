@@ -41,6 +41,7 @@ STOP_REASONS: dict[str | None, StopReason] = {
     "length": "max_tokens",
     "context": "model_length",
     "content_filter": "content_filter",
+    "refused": "unknown",
     None: "unknown",
 }
 # columns of table1_by_judge.csv, all percentages or points

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from steerability.chat.client import Client, Endpoint, RefusedError, ask_each
+from steerability.chat.client import Client, Endpoint, RefusedError, ask_each, shown_name
 from steerability.judges.base import Verdict
 from steerability.judges.reading import FOLDER, ReadingSettings, form, load_reading, shown
 from steerability.protocol.records import FILTERED, JUDGE_FAILED, LABELS, JudgeInput, Outcome
@@ -116,7 +116,7 @@ class ApiJudge:
         while len(answers) < self.settings.asks:
             answer = self._answer(client, messages)
             answers.append(answer)
-            if answer["filtered"]:
+            if answer.get("filtered") or answer.get("refused"):
                 break
             try:
                 said = _Answer.model_validate_json(answer["text"])
@@ -130,7 +130,8 @@ class ApiJudge:
                 id=item.id, label=said.decision, reason=said.reason, answers=tuple(answers)
             )
         last = answers[-1]
-        why = "the endpoint filtered it" if last["filtered"] else "no valid answer"
+        why = "the endpoint filtered it" if last.get("filtered") else "no valid answer"
+        why = "the endpoint refused it" if last.get("refused") else why
         excerpt = " ".join(last["text"].split())[:_SHOWN]
         times = f"{len(answers)} time{'s' * (len(answers) > 1)}"
         return Verdict(
@@ -141,23 +142,32 @@ class ApiJudge:
         )
 
     def _answer(self, client: Client, messages: list[dict[str, str]]) -> dict[str, Any]:
+        """Return what is kept of an answer; ``filtered`` or ``refused`` where there is none."""
         try:
-            answer, served = client.ask(self._body(messages), _read)
+            reply = client.ask(self._body(messages))
         except RefusedError as error:
-            if error.filtered:
-                return {"text": error.words, "filtered": True}
             raise UserError(
                 str(error),
                 where=self.endpoint.model,
                 mend=f"check url, model, rubric and key ({self.endpoint.key_env or 'key_env'})",
             ) from None
-        if served != self.endpoint.model:
+        if reply.refusal is not None:
+            kept_back = "filtered" if reply.finish_reason == FILTERED else "refused"
+            return {"text": reply.refusal, kept_back: True}
+        filtered = reply.finish_reason == FILTERED
+        nameless = filtered and reply.served_by is None
+        if reply.served_by != self.endpoint.model and not nameless:
             raise UserError(
-                f"{served} answered in place of {self.endpoint.model}",
+                f"{shown_name(reply.served_by)} answered in place of {self.endpoint.model}",
                 where=self.endpoint.url,
                 mend="pin the name that answers, or name an endpoint that keeps to the pin",
             )
-        return answer
+        return {
+            "text": reply.text,
+            "filtered": filtered,
+            "prompt_tokens": reply.prompt_tokens or 0,
+            "completion_tokens": reply.completion_tokens or 0,
+        }
 
     def _body(self, messages: list[dict[str, str]]) -> dict[str, Any]:
         settings = self.settings
@@ -184,16 +194,3 @@ class ApiJudge:
                 "json_schema": {"name": "verdict", "strict": True, "schema": schema},
             }
         return body
-
-
-def _read(reply: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return what is kept of a reply, and which model answered."""
-    choice, usage = reply["choices"][0], reply.get("usage") or {}
-    message = choice["message"]
-    answer = {
-        "text": str(message.get("content") or message.get("refusal") or ""),
-        "filtered": choice.get("finish_reason") == FILTERED,
-        "prompt_tokens": int(usage.get("prompt_tokens") or 0),
-        "completion_tokens": int(usage.get("completion_tokens") or 0),
-    }
-    return answer, str(reply.get("model"))

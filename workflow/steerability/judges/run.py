@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from steerability.judges.base import Judge, Settling, Verdict, label_key
-from steerability.protocol.records import JUDGE_FAILED, JudgeInput, Label
+from steerability.protocol.records import FILTERED, JUDGE_FAILED, REFUSED, JudgeInput, Label
 from steerability.support.canonical import digest
 from steerability.support.console import Progress
 from steerability.support.errors import UserError
@@ -15,7 +15,10 @@ from steerability.support.store import Store
 
 _FIELDS = ("label", "reason", "probabilities")
 
-_NOT_ITS_OWN = "not judged: the endpoint's filter kept back the model's own text, or part of it"
+_NOT_ITS_OWN = {
+    FILTERED: "not judged: the endpoint's filter kept back the model's own text, or part of it",
+    REFUSED: "not judged: the endpoint refused the request",
+}
 _SHOWN = set(JudgeInput.model_fields)
 
 
@@ -28,7 +31,7 @@ def read_cells(path: Path, *, blind: bool = False) -> list[JudgeInput]:
 
     Args:
         path: one object a line with ``id, category, context, prompt, response``; of further fields
-            only ``finish_reason`` is read, which tells what an endpoint filtered.
+            only ``finish_reason`` is read, which tells what an endpoint filtered or refused.
         blind: show the judge ``scenario_prompt``, the prompt without the intervention's text.
 
     Raises:
@@ -79,7 +82,7 @@ def run_judge(
     for place, (key, object_name) in enumerate(zip(keys, names, strict=True)):
         if object_name in values or object_name in wanted:
             continue
-        found = store.get(key) if store is not None else None
+        found = store.get(key, fits=_fits) if store is not None else None
         if found is not None:
             values[object_name] = found
         else:
@@ -113,11 +116,15 @@ def run_judge(
 
 
 def _verdicts(judge: Judge, cells: Sequence[JudgeInput]) -> Iterator[Verdict]:
-    """Yield a judge's verdicts; a reply that an endpoint filtered is not put to it."""
+    """Yield a judge's verdicts; what an endpoint filtered or refused is not put to it."""
     for cell in cells:
         if cell.filtered:
-            yield Verdict(id=cell.id, label=JUDGE_FAILED, reason=_NOT_ITS_OWN)
+            yield Verdict(id=cell.id, label=JUDGE_FAILED, reason=_NOT_ITS_OWN[cell.finish_reason])
     yield from judge.label([cell for cell in cells if not cell.filtered])
+
+
+def _fits(value: Any) -> None:
+    Verdict(id="stored", **{field: value[field] for field in _FIELDS})
 
 
 def _value(verdict: Verdict) -> dict[str, Any]:

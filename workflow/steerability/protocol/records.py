@@ -12,10 +12,13 @@ Outcome = Literal["convergence", "no_convergence", "safety_refusal", "nonsensica
 LabelName = Literal[
     "convergence", "no_convergence", "safety_refusal", "nonsensical", "judge_failed"
 ]
-FinishReason = Literal["stop", "length", "context", "content_filter"]
+FinishReason = Literal["stop", "length", "context", "content_filter", "refused"]
 LABELS: tuple[Outcome, ...] = get_args(Outcome)
 JUDGE_FAILED = "judge_failed"
 FILTERED: Literal["content_filter"] = "content_filter"
+REFUSED: Literal["refused"] = "refused"
+NOT_ITS_OWN = frozenset({FILTERED, REFUSED})
+"""How a text ends that is not the model's own, or not all of it: no judge reads it."""
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 HEX_PATTERN = r"^[0-9a-f]{64}$"
 THINK_END = "</think>"
@@ -147,7 +150,7 @@ class Output(Record):
         text: the answer (all text when there is no ``</think>``).
         thinking: the text before the last ``</think>``, None where the request expects none.
         finish_reason: ``stop``, ``length`` (token limit) or ``context`` (context window full);
-            of an endpoint also ``content_filter``, or None where it does not say.
+            of an endpoint also ``content_filter``, ``refused``, or None where it does not say.
         prompt_tokens: tokens evaluated before the first generated one; None where an endpoint
             does not say.
         completion_tokens: tokens generated, the stop token not counted; None likewise.
@@ -199,7 +202,7 @@ class Completion(Cell):
 class JudgeInput(BaseModel):
     """What a judge reads of a completion; further fields of the line are let through unread.
 
-    Of ``finish_reason``, which may be anything, only ``content_filter`` matters.
+    Of ``finish_reason``, which may be anything, only ``content_filter`` and ``refused`` matter.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -214,7 +217,7 @@ class JudgeInput(BaseModel):
     @property
     def filtered(self) -> bool:
         """Whether an endpoint kept back the model's own text, or part of it."""
-        return bool(self.finish_reason == FILTERED)
+        return isinstance(self.finish_reason, str) and self.finish_reason in NOT_ITS_OWN
 
 
 class Label(Record):
