@@ -9,12 +9,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from steerability.chat.client import Client, Endpoint, RefusedError, ask_each, shown_name
 from steerability.judges.base import Verdict
 from steerability.judges.reading import FOLDER, ReadingSettings, form, load_reading, shown
-from steerability.protocol.records import FILTERED, JUDGE_FAILED, LABELS, JudgeInput, Outcome
+from steerability.protocol.records import (
+    FILTERED,
+    JUDGE_FAILED,
+    LABELS,
+    LARGEST,
+    JudgeInput,
+    Outcome,
+)
+from steerability.support.canonical import canonical_json
 from steerability.support.errors import UserError
 
 BUILTIN = FOLDER / "api-rubric.md"
@@ -24,16 +32,28 @@ _REMINDER = (
     'That was not the JSON asked for. Answer with {"decision": …, "reason": …} and nothing else.'
 )
 _SHOWN = 120
+_OWN_FIELDS = frozenset({"model", "messages", "stream", "n"})
 
 
 class ApiSettings(ReadingSettings):
     """The settings in the rubric's file; see there."""
 
-    max_tokens: int = Field(ge=16)
+    max_tokens: int = Field(ge=16, le=LARGEST)
     limit_field: str
     response_format: Literal["json_schema", "json_object", "none"]
-    request: dict[str, Any]
+    request: dict[str, JsonValue]
     asks: int = Field(ge=1, le=10)
+
+    @model_validator(mode="after")
+    def _fields_can_be_sent(self) -> "ApiSettings":
+        own = _OWN_FIELDS & {self.limit_field, *self.request}
+        if own or not self.limit_field:
+            raise ValueError(f"limit_field and request set no field that the judge sets: {own}")
+        try:
+            canonical_json(self.request)
+        except (ValueError, RecursionError):
+            raise ValueError("request holds a value that JSON cannot hold") from None
+        return self
 
 
 class _Answer(BaseModel):

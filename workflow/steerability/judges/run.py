@@ -90,12 +90,18 @@ def run_judge(
     made = len(wanted)
     place_of = {cells[place].id: place for place in wanted.values()}
     with Progress("judge", made, log=log, unit="") as progress:
-        for verdict in _verdicts(judge, [cells[place] for place in wanted.values()]):
-            place = place_of.pop(verdict.id)
-            values[names[place]] = _value(verdict)
-            if store is not None:
-                store.put(keys[place], values[names[place]])
-            progress.advance()
+        try:
+            for verdict in _verdicts(judge, [cells[place] for place in wanted.values()]):
+                place = place_of.pop(verdict.id)
+                values[names[place]] = _value(verdict)
+                if store is not None:
+                    store.put(keys[place], values[names[place]])
+                progress.advance()
+        except BaseException:
+            arrived = made - len(place_of)
+            note = "stopped" + ("" if store is None else "; what arrived is in the store")
+            progress.close_with(len(cells), len(cells) - made, arrived, note)
+            raise
         if place_of:
             raise RuntimeError(f"{judge.name} gave no verdict on {', '.join(sorted(place_of))}")
         labels = [
