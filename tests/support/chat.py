@@ -26,7 +26,7 @@ class Step:
     """An answer in place of the echo.
 
     Attributes:
-        body: JSON, or the very bytes.
+        body: JSON, or the very bytes; of a list one item a request, the last one ever after.
         status: of HTTP.
         headers: besides the length.
         seconds: to be silent before it.
@@ -97,7 +97,10 @@ def serve_chat() -> Iterator[Chat]:
             ended.wait(step.seconds)
             if step.status == 200:
                 state.seen.append(body)
-            raw = step.body if isinstance(step.body, bytes) else json.dumps(step.body).encode()
+            sent = step.body
+            if isinstance(sent, list):
+                sent = sent.pop(0) if len(sent) > 1 else sent[0]
+            raw = sent if isinstance(sent, bytes) else json.dumps(sent).encode()
             with suppress(OSError):
                 if not step.endless:
                     respond(self, step.status, raw, step.headers)

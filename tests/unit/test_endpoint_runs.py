@@ -332,6 +332,25 @@ def test_more_requests_at_once_than_a_connection_usually_takes(place: Place, cha
     assert [line["text"] for line in place.lines()] == [str(at) for at in range(130)]
 
 
-def test_bytes_that_are_not_what_their_header_says_may_pass(place: Place, chat: Chat) -> None:
+def test_bytes_that_are_not_what_their_header_says_are_one_cell(place: Place, chat: Chat) -> None:
     chat.to = {"q0": Step(b"no gzip", headers={"Content-Encoding": "gzip"})}
-    assert place.ask(count=1) == 1
+    assert place.ask(count=2) == 0
+    assert [line["finish_reason"] for line in place.lines()] == ["refused", "stop"]
+
+
+def test_an_error_that_passes_is_waited_for_though_its_status_is_200(
+    place: Place, chat: Chat
+) -> None:
+    answers = [{"error": "try again"}, {"error": {"code": 503, "message": "busy"}}]
+    answers += [completion({"content": "half"}, "error"), completion({"content": "whole"})]
+    chat.to = {"q0": Step(answers)}
+    assert place.ask(count=1) == 0
+    assert place.lines()[0]["text"] == "whole" and chat.asked("q0") == 4
+
+
+def test_a_refusal_for_the_key_s_sake_is_of_all(place: Place, chat: Chat) -> None:
+    for status in (401, 402, 404, 405, 407, 410):
+        before = chat.begun
+        chat.to = {"q0": Step({"error": "no"}, status=status)}
+        assert place.ask(count=1) == 2 and chat.begun == before + 1
+    assert not place.objects()

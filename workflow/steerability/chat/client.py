@@ -163,6 +163,9 @@ class Client:
                 raise _UnreadableAnswerError(f"an answer {error}") from None
             except ErrorReplyError as error:
                 refusal = error.refusal
+                if refusal.status == 200 and not refusal.filtered:
+                    words = self._secret.hide(refusal.words) or "no reason given"
+                    raise _UnreadableAnswerError(f"an error for an answer: {words}") from None
         else:
             refusal = read_refusal(status, content)
         return self._refused(refusal, wait)
@@ -196,7 +199,9 @@ class Client:
                 return answer.status_code, wait, self._body(answer)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL):
             raise RefusedError(200, "the address is none that can be asked") from None
-        except (httpx.TransportError, httpx.DecodingError) as error:
+        except httpx.DecodingError:
+            raise _UnreadableAnswerError("an answer that cannot be unpacked") from None
+        except httpx.TransportError as error:
             raise PassingError(f"no answer ({type(error).__name__})") from None
 
     def _body(self, answer: httpx.Response) -> bytes:
