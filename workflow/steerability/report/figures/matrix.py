@@ -26,9 +26,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     rows = [row for row in rows if row["judge"] == first[row["task"]]]
     if not rows:
         return empty("no defence was set against an attack")
-    defences, attacks = (
-        list(dict.fromkeys(r[name] for r in rows)) for name in ("defence", "attack")
-    )
+    defences = list(dict.fromkeys(row["defence"] for row in rows))
+    attacks = list(dict.fromkeys(row["attack"] for row in rows))
     panels = list(dict.fromkeys((row["task"], row["model"]) for row in rows))
     width = max(COLUMN, 1.3 + _FIELD * len(attacks))
     height = 0.7 + len(panels) * (0.3 + _LINE * len(defences))

@@ -1,4 +1,4 @@
-"""How far every intervention moves a model, by what it takes to reach it; and dose against effect."""
+"""How far every intervention moves a model, by what it takes; and dose against effect."""
 
 from collections.abc import Mapping, Sequence
 
@@ -127,10 +127,8 @@ def _forest(
             if row is None or value is None:
                 continue
             here = y + (at - (len(looks) - 1) / 2) * step
-            shifts = [
-                number(found.get((*place, c)), "shift") for c, of in controls.items() if of == name
-            ]
-            _band(axes, [shift for shift in shifts if shift is not None], here, step)
+            others = [found.get((*place, other)) for other, of in controls.items() if of == name]
+            _band(axes, others, here, step)
             whiskers(axes, value, here, (number(row, "low"), number(row, "high")), *look)
             if row["control_rank"]:
                 words = f"{row['control_rank']} of {int(row['controls']) + 1}"
@@ -143,8 +141,9 @@ def _forest(
     axes.set_xlabel(f"shift from the baseline, {unit_of(measure)} ({drawn.level})")
 
 
-def _band(axes: Axes, shifts: Sequence[float], y: float, step: float) -> None:
+def _band(axes: Axes, controls: Sequence[Row | None], y: float, step: float) -> None:
     """Span the shifts of an intervention's controls."""
+    shifts = [shift for row in controls if (shift := number(row, "shift")) is not None]
     if shifts:
         half = step * 0.42
         axes.fill_between((min(shifts), max(shifts)), y - half, y + half, color=FAINT, zorder=0)
@@ -182,15 +181,10 @@ def _doses(
         x = [float(row["strength"]) for row in mine]
         y = [float(row["shift"]) for row in mine]
         colour = look.colour if len(looks) > 1 else CYCLE[at]
-        bounds = [(number(row, "low"), number(row, "high")) for row in mine]
-        below = [v - low if low is not None else 0.0 for v, (low, _) in zip(y, bounds, strict=True)]
-        above = [
-            high - v if high is not None else 0.0 for v, (_, high) in zip(y, bounds, strict=True)
-        ]
-        errors = [[max(0.0, e) for e in ends] for ends in (below, above)]
-        axes.errorbar(
-            x, y, yerr=errors, marker=look.marker, color=colour, markersize=4, linewidth=1
-        )
+        bars = [_beside(row) for row in mine]
+        errors = [[below for below, _ in bars], [above for _, above in bars]]
+        style = {"marker": look.marker, "color": colour, "markersize": 4, "linewidth": 1}
+        axes.errorbar(x, y, yerr=errors, **style)
         slope, low, high = (mine[0][name] for name in ("slope", "slope_low", "slope_high"))
         if slope and low and high:
             slopes.append(f"{slope} ({low} to {high})")
@@ -202,3 +196,11 @@ def _doses(
     axes.grid(True, axis="y")
     axes.set_xlabel("strength")
     axes.set_ylabel(f"shift, {unit_of(measure)}")
+
+
+def _beside(row: Row) -> tuple[float, float]:
+    """How far the interval of a shift reaches below and above it."""
+    value, low, high = (number(row, name) for name in ("shift", "low", "high"))
+    value = value or 0.0
+    below = 0.0 if low is None else max(0.0, value - low)
+    return below, 0.0 if high is None else max(0.0, high - value)

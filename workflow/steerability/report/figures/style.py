@@ -104,13 +104,9 @@ def save(figure: Figure, folder: Path, name: str, title: str, caption: str) -> l
     Returns:
         The two files written.
     """
+    title, caption = plain(title), plain(caption)
     formats: dict[str, dict[str, str | None]] = {
-        "svg": {
-            "Date": None,
-            "Creator": None,
-            "Title": plain(title),
-            "Description": plain(caption),
-        },
+        "svg": {"Date": None, "Creator": None, "Title": title, "Description": caption},
         "png": {"Software": None},
     }
     written = []
