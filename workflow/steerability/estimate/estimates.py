@@ -16,7 +16,7 @@ from steerability.estimate.contrast_table import (
     adjusted,
     label_contrasts,
 )
-from steerability.estimate.grid import Grid, grids_of
+from steerability.estimate.grid import Grid, Model, grids_of
 from steerability.estimate.rate_table import (
     CATEGORY_COLUMNS,
     RATE_COLUMNS,
@@ -69,6 +69,7 @@ def estimate(
     cells: Sequence[CellRow],
     choices: Sequence[ChoiceRow],
     interventions: Iterable[Intervention],
+    models: Mapping[str, Model] | None = None,
 ) -> Estimates:
     """Compute the rates, contrasts and shifts of a run.
 
@@ -79,14 +80,15 @@ def estimate(
         cells: every task's labels.
         choices: every task's log-odds.
         interventions: families, strengths and controls.
+        models: size and stage, for choices of models without labels.
 
     Raises:
         UserError: cells, choices and study do not fit; see ``grids_of``.
     """
     named = {one.name: one for one in interventions}
     grids = grids_of(cells, study)
-    models = {model.name: model for grid in grids for model in grid.models}
-    chosen = choice_grids_of(choices, study, models)
+    known = {model.name: model for grid in grids for model in grid.models}
+    chosen = choice_grids_of(choices, study, {**(models or {}), **known})
     resamplings = Resamplings(study.analysis)
     parts = [
         *_labels(grids, study, resamplings, named),

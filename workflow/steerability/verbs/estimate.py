@@ -8,8 +8,9 @@ import typer
 from steerability.config.read_study import SPEC_HELP, read_study
 from steerability.estimate.estimates import FILES
 from steerability.estimate.estimates import estimate as estimate_all
+from steerability.estimate.grid import Model
 from steerability.protocol.intervention import Intervention
-from steerability.score.cells import read_cells
+from steerability.score.cells import read_cells, read_model_facts
 from steerability.score.choices import read_choices
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records
@@ -24,6 +25,9 @@ def estimate(
     choices: Annotated[
         Path | None, typer.Option(help="The tidy table of choices (choices.csv).")
     ] = None,
+    models: Annotated[
+        str, typer.Option(help="Size and stage by model, as JSON, for choices without labels.")
+    ] = "{}",
     interventions: Annotated[
         Path | None, typer.Option(help="interventions.jsonl: families, strengths and controls.")
     ] = None,
@@ -37,6 +41,7 @@ def estimate(
         read_cells(cells) if cells else [],
         read_choices(choices) if choices else [],
         read_records(interventions, Intervention) if interventions else [],
+        {name: Model(name, *facts) for name, facts in read_model_facts(models).items()},
     )
     made.write(output_dir)
     print(
