@@ -97,7 +97,7 @@ def plan_requests(
         if not task.asks(spec.name):
             continue
         suite = suites[task.suite]
-        for case in suite.cases(task.side):
+        for case in suite.cases(task.side, task.split):
             for intervention in interventions:
                 _refuse_seen(case, intervention)
                 for sample in range(1 if task.measure == "choose" else spec.samples):
