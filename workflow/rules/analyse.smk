@@ -6,6 +6,11 @@ def judge_notes():
     return [word for name, note in STUDY.notes.items() for word in ("--note", f"{name}={note}")]
 
 
+def primary_judge():
+    """The judge of Table 1 and the declared tests, for captions."""
+    return next((task.primary_judge for task in STUDY.labelled), "none")
+
+
 def measured():
     """agreement.csv and calibration.csv, in this order, where a rule of this run makes them."""
     made = any(rule.name == "agreement" for rule in workflow.rules)
@@ -44,6 +49,7 @@ def comparison():
 
 localrules:
     score,
+    estimate,
     table,
     statistics,
     figures,
@@ -82,35 +88,63 @@ rule score:
         "{params.choices} --output {output[0]:q} --study {output[1]:q}"
 
 
+rule estimate:
+    input:
+        cells=f"{RUN}/cells.csv" if GENERATED else [],
+        choices=f"{RUN}/choices.csv" if CHOSEN else [],
+        interventions=f"{RUN}/interventions.jsonl",
+        code=code("estimate"),
+    output:
+        reported("rates.csv", "Rates of every outcome"),
+        reported("contrasts.csv", "Differences between interventions"),
+        reported("categories.csv", "Rates by category"),
+        reported("steering.csv", "Shifts from the baseline"),
+    log:
+        f"{RUN}/logs/estimate.log",
+    container:
+        image("analysis")
+    params:
+        spec=study("notes", "remark"),
+        models=model_facts(),
+        cells=f"--cells {shlex.quote(f'{RUN}/cells.csv')}" if GENERATED else "",
+        choices=f"--choices {shlex.quote(f'{RUN}/choices.csv')}" if CHOSEN else "",
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
+        program=code_contents("estimate"),
+    shell:
+        "python -m steerability --log {log:q} estimate --spec {params.spec:q} "
+        "--models {params.models:q} {params.cells} {params.choices} "
+        "--interventions {input.interventions:q} --output-dir {params.folder:q}"
+
+
 rule table:
     input:
-        cells=f"{RUN}/cells.csv",
+        rates=f"{RUN}/rates.csv",
+        contrasts=f"{RUN}/contrasts.csv",
+        steering=f"{RUN}/steering.csv",
         code=code("table"),
     output:
         multiext(f"{RUN}/table1", ".csv", ".md", ".tex"),
         reported("table1.html", "Table 1"),
         multiext(f"{RUN}/table1_by_judge", ".csv", ".md"),
         reported("outcomes.csv", "Labels by model and intervention"),
-        reported("categories.csv", "Rates by category"),
     log:
         f"{RUN}/logs/table.log",
     container:
         image("analysis")
     params:
-        judge=CONFIG.primary_judge,
+        judge=primary_judge(),
+        spec=study(),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        notes=judge_notes(),
-        remark=["--remark", STUDY.remark] if STUDY.remark else [],
-        analysis=spec(CONFIG.analysis),
+        program=code_contents("table"),
     shell:
-        "python -m steerability --log {log:q} table --cells {input.cells:q} "
-        "--judge {params.judge:q} --analysis {params.analysis:q} --output-dir {params.folder:q} "
-        "{params.notes:q} {params.remark:q}"
+        "python -m steerability --log {log:q} table --spec {params.spec:q} "
+        "--rates {input.rates:q} --contrasts {input.contrasts:q} --steering {input.steering:q} "
+        "--output-dir {params.folder:q}"
 
 
 rule statistics:
     input:
-        cells=f"{RUN}/cells.csv",
+        cells=f"{RUN}/cells.csv" if GENERATED else [],
         published=HOME / CONFIG.sources.published,
         reference=[HOME / path for path in CONFIG.analysis.reference_labels],
         calibration=CONFIG.analysis.calibration or [],
@@ -128,18 +162,24 @@ rule statistics:
     container:
         image("analysis")
     params:
-        judge=CONFIG.primary_judge,
+        judge=primary_judge(),
+        spec=study("remark"),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        notes=judge_notes(),
-        analysis=spec(CONFIG.analysis),
-        files=lambda wildcards, input: [
-            *(word for path in input.reference for word in ("--reference", path)),
-            *(["--calibration", input.calibration] if input.calibration else []),
-        ],
+        cells=f"--cells {shlex.quote(f'{RUN}/cells.csv')}" if GENERATED else "",
+        files=lambda wildcards, input: shlex.join(
+            word
+            for option, paths in (
+                ("--reference", input.reference),
+                ("--calibration", input.calibration),
+            )
+            for path in ([paths] if isinstance(paths, str) else paths)
+            for word in (option, str(path))
+        ),
+        content=contents(HOME / CONFIG.sources.published),
+        program=code_contents("statistics"),
     shell:
-        "python -m steerability --log {log:q} statistics --cells {input.cells:q} "
-        "--judge {params.judge:q} --analysis {params.analysis:q} --published {input.published:q} "
-        "--output-dir {params.folder:q} {params.files:q} {params.notes:q}"
+        "python -m steerability --log {log:q} statistics --spec {params.spec:q} {params.cells} "
+        "--published {input.published:q} --output-dir {params.folder:q} {params.files}"
 
 
 rule figures:

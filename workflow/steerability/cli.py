@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from steerability import __version__
 from steerability.support.console import append_log, note, use_log
@@ -41,6 +41,7 @@ VERBS: dict[str, str] = {
     "agreement": "Measure judges against reference labels.",
     "flips": "Count outputs and labels that change between two engines.",
     "score": "Write the tidy table cells.csv.",
+    "estimate": "Compute rates, contrasts and shifts.",
     "table": "Write Table 1.",
     "statistics": "Test what the config declares.",
     "compare-published": "Compare Table 1 with the published one.",
@@ -53,23 +54,6 @@ VERBS: dict[str, str] = {
     "export": "Write a run for other tools.",
     "config": "Check a config, or print its schema.",
 }
-
-
-class SpreadCommand(TyperCommand):
-    """A command whose repeatable options also take several values at once (``--labels A B``)."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat such an option before each of its further values, then parse as usual."""
-        options = {opt for p in self.params if getattr(p, "multiple", False) for opt in p.opts}
-        words: list[str] = []
-        option = ""
-        for at, word in enumerate(args):
-            if word.startswith("-"):
-                option = word if word in options else ""
-            elif option and args[at - 1] != option:
-                words.append(option)
-            words.append(word)
-        return super().parse_args(ctx, words)
 
 
 class LazyGroup(TyperGroup):
@@ -85,7 +69,7 @@ class LazyGroup(TyperGroup):
             return None
         name = cmd_name.replace("-", "_")
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(name=cmd_name, cls=SpreadCommand)(
+        single.command(name=cmd_name)(
             getattr(importlib.import_module(f"steerability.verbs.{name}"), name)
         )
         return typer.main.get_command(single)

@@ -25,7 +25,7 @@ from steerability.chat.reply import (
     read_reply,
 )
 from steerability.chat.secret import Secret
-from steerability.protocol.request import FILTERED
+from steerability.protocol.request import FILTERED, REFUSED
 from steerability.support.errors import UserError
 from steerability.support.retry import PASSING, PassingError, patiently, retry_after
 

@@ -1,58 +1,100 @@
 """Paired bootstrap over scenarios, stratified by category, in integer arithmetic."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steerability.estimate.grid import ABSENT, CONVERGENCE, Grid, valid
+from steerability.estimate.grid import Counted, Grid
 
 _SLACK = 1e-9
+_BLOCK = 4_000_000
+_MOST = np.iinfo(np.int16).max
+
+Weights = NDArray[np.int16]
+Draws = NDArray[np.float64]
 
 
-def scenario_weights(grid: Grid, resamples: int, seed: int) -> NDArray[np.int64]:
+def scenario_weights(strata: Sequence[NDArray[np.intp]], resamples: int, seed: int) -> Weights:
     """Draw scenarios with replacement within each category.
 
     Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 8 (paired data)
     with strata; the numbers come from numpy's PCG64.
 
+    Args:
+        strata: positions of the scenarios of each category, as ``Grid.strata`` gives them.
+        resamples: how many.
+        seed: of the random numbers.
+
     Returns:
-        How often each scenario was drawn: int64, shape (resamples, scenarios). The same draws
-        serve every model and condition, which is what makes differences paired.
+        How often each scenario was drawn: shape (resamples, scenarios). The same draws serve
+        every model and intervention, which is what makes differences paired.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    weights = np.zeros((resamples, len(grid.scenarios)), dtype=np.int64)
-    rows = np.arange(resamples)[:, None]
-    for members in grid.strata():
-        drawn = members[rng.integers(0, len(members), size=(resamples, len(members)))]
-        np.add.at(weights, (rows, drawn), 1)
+    weights = np.zeros((resamples, sum(map(len, strata))), dtype=np.int16)
+    for members in strata:
+        if len(members) > _MOST:
+            raise ValueError(f"{len(members)} scenarios of one category are more than fit")
+        # in blocks of rows, which the generator's stream does not notice
+        for rows in blocks(resamples, len(members)):
+            drawn = members[rng.integers(0, len(members), size=(len(rows), len(members)))]
+            np.add.at(weights, (np.array(rows)[:, None], drawn), 1)
     return weights
 
 
-def rate_draws(
-    grid: Grid, weights: NDArray[np.int64], *, over_all: bool = False
-) -> NDArray[np.float64]:
-    """Return the convergence rate in every resample.
+def grid_weights(grid: Grid, resamples: int, seed: int) -> Weights:
+    """Draw the scenarios of a grid; see ``scenario_weights``."""
+    return scenario_weights(grid.strata(), resamples, seed)
+
+
+def blocks(rows: int, columns: int) -> list[range]:
+    """Return ranges of rows that together are all, each of a few million fields at most."""
+    step = max(1, _BLOCK // max(1, columns))
+    return [range(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+
+def exact_product(matrix: NDArray[np.integer], columns: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return ``columns @ matrix.T``, sums of whole numbers below 2**53.
+
+    Such sums are exact in float64, so the digits do not depend on how a machine orders additions.
 
     Args:
-        grid: the labels.
-        weights: from ``scenario_weights``.
-        over_all: over all outputs in place of valid ones.
+        matrix: whole numbers, shape (rows, scenarios).
+        columns: whole numbers, shape (k, scenarios).
 
     Returns:
-        Shape (models, conditions, resamples); NaN where a resample holds no output to count. Sums
-        are of integers, so the digits do not depend on how a machine orders additions.
+        Shape (k, rows).
     """
-    converged = (grid.labels == CONVERGENCE).astype(np.int64)
-    counted = (grid.labels != ABSENT if over_all else valid(grid.labels)).astype(np.int64)
-    hits = np.einsum("mcs,bs->mcb", converged, weights, optimize=False)
-    wholes = np.einsum("mcs,bs->mcb", counted, weights, optimize=False)
-    rates = np.full(hits.shape, np.nan)
-    np.divide(hits, wholes, out=rates, where=wholes > 0)
-    return rates
+    product = np.empty((columns.shape[0], matrix.shape[0]))
+    factor = columns.astype(np.float64)
+    for rows in blocks(*matrix.shape):
+        part = slice(rows.start, rows.stop)
+        product[:, part] = factor @ matrix[part].astype(np.float64).T
+    return product
 
 
-def percentile_interval(draws: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+def divide(a: Draws, b: Draws) -> Draws:
+    """Return a / b, NaN where b is 0."""
+    quotient = np.full(a.shape, np.nan)
+    np.divide(a, b, out=quotient, where=b != 0)
+    return quotient
+
+
+def rate_draws(counted: Counted, weights: Weights) -> Draws:
+    """Return rates in every resample.
+
+    Args:
+        counted: counts by scenario, shape (k, scenarios).
+        weights: from ``scenario_weights``.
+
+    Returns:
+        Shape (k, resamples); NaN where a resample holds no output to count.
+    """
+    return divide(exact_product(weights, counted.hits), exact_product(weights, counted.among))
+
+
+def percentile_interval(draws: Draws, confidence: float) -> tuple[float, float]:
     """Return the percentile interval of bootstrap draws, NaN where no draw differs from another.
 
     Draws without spread say nothing of uncertainty: every scenario had the same outcome. The

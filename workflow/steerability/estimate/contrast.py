@@ -3,170 +3,146 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steerability.estimate.bootstrap import percentile_interval
-from steerability.estimate.grid import ABSENT, CONVERGENCE, Grid, valid
+from steerability.estimate.bootstrap import Draws, Weights, percentile_interval, rate_draws
+from steerability.estimate.grid import Counted, Grid
+from steerability.estimate.p_values import Swaps, permutation_p, swapped_differences
 
-_SLACK = 1e-12
+Place = tuple[int, str]
+"""A model's position and an intervention."""
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """A weighted sum of differences of convergence rates (over valid outputs).
+class LinearContrast:
+    """A weighted sum of differences of rates of an event (over valid outputs).
 
     Attributes:
         weights: one per difference, shape (k,).
-        left: labels, shape (k, scenarios); the rate that is subtracted from.
-        right: labels, same shape; the rate that is subtracted.
+        left: counts by scenario, shape (k, scenarios), of the rates that are subtracted from.
+        right: likewise of those that are subtracted.
     """
 
     weights: NDArray[np.float64]
-    left: NDArray[np.int8]
-    right: NDArray[np.int8]
+    left: Counted
+    right: Counted
 
     @property
     def n(self) -> int:
         """Scenarios that enter: those with a valid output in one of the rates or more."""
-        return int((valid(self.left) | valid(self.right)).any(axis=0).sum())
+        return int(((self.left.among > 0) | (self.right.among > 0)).any(axis=0).sum())
+
+    @property
+    def directions(self) -> tuple[int, int]:
+        """Scenarios, valid throughout, that speak for the left and for the right side."""
+        usable = ((self.left.among > 0) & (self.right.among > 0)).all(axis=0)
+        sums = np.zeros(self.left.hits.shape[1])
+        rates = [
+            np.divide(side.hits, side.among, where=side.among > 0, out=np.zeros(side.hits.shape))
+            for side in (self.left, self.right)
+        ]
+        for weight, a, b in zip(self.weights, *rates, strict=True):
+            sums = sums + weight * (a - b)
+        return int((usable & (sums > 0)).sum()), int((usable & (sums < 0)).sum())
 
     def estimate(self) -> float:
         """Return the contrast's value, NaN where a rate has no valid output."""
-        once = np.ones((1, self.left.shape[1]), dtype=np.int64)
+        once = np.ones((1, self.left.hits.shape[1]), dtype=np.int16)
         return float(self.draws(once)[0])
 
-    def draws(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    def draws(self, weights: Weights) -> Draws:
         """Return the contrast in every bootstrap resample.
 
         Args:
             weights: from ``bootstrap.scenario_weights``, shape (resamples, scenarios).
         """
-        left = _rates(weights @ _hits(self.left), weights @ _valid(self.left))
-        right = _rates(weights @ _hits(self.right), weights @ _valid(self.right))
-        return self._sum(left - right)
+        return self._sum(rate_draws(self.left, weights) - rate_draws(self.right, weights))
 
-    def interval(self, weights: NDArray[np.int64], confidence: float) -> tuple[float, float]:
+    def interval(self, weights: Weights, confidence: float) -> tuple[float, float]:
         """Return the percentile bootstrap interval."""
         return percentile_interval(self.draws(weights), confidence)
 
-    def permutation_p(self, swaps: NDArray[np.int64]) -> float:
-        """Return the two-sided p-value of a paired permutation test.
-
-        Under the null hypothesis the two sides are exchangeable within a scenario, so all labels
-        of a scenario are swapped together; that is a permutation within category as well.
-        Source: Good (2005), Permutation, Parametric and Bootstrap Tests, chapter 3; the observed
-        order counts as one of the permutations (Phipson and Smyth 2010).
-
-        Args:
-            swaps: 0 or 1, shape (permutations, scenarios), from ``swap_matrix``.
-        """
+    def permutation_p(self, swaps: Swaps) -> float:
+        """Return the two-sided p-value of a paired permutation test; see ``p_values``."""
         observed = self.estimate()
         if math.isnan(observed):
             return math.nan
-        sides = []
-        for mine, other in ((self.left, self.right), (self.right, self.left)):
-            hits, counted = _hits(mine), _valid(mine)
-            swapped_hits = hits.sum(axis=0) + swaps @ (_hits(other) - hits)
-            swapped_counted = counted.sum(axis=0) + swaps @ (_valid(other) - counted)
-            sides.append(_rates(swapped_hits, swapped_counted))
-        permuted = self._sum(sides[0] - sides[1])
-        permuted = permuted[~np.isnan(permuted)]
-        extreme = int((np.abs(permuted) >= abs(observed) - _SLACK).sum())
-        return (1 + extreme) / (1 + len(permuted))
+        permuted = self._sum(swapped_differences(self.left, self.right, swaps))
+        return permutation_p(permuted, observed)
 
-    def _sum(self, differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    def where(self, kept: NDArray[np.bool_]) -> "LinearContrast":
+        """Return the contrast over some scenarios only."""
+        return LinearContrast(self.weights, self.left.where(kept), self.right.where(kept))
+
+    def _sum(self, differences: Draws) -> Draws:
         # one term after another, so that the order of additions is always the same
-        total = np.zeros(differences.shape[0])
-        for weight, column in zip(self.weights, differences.T, strict=True):
-            total = total + weight * column
+        total = np.zeros(differences.shape[1])
+        for weight, row in zip(self.weights, differences, strict=True):
+            total = total + weight * row
         return total
 
 
-def swap_matrix(scenarios: int, permutations: int, seed: int) -> NDArray[np.int64]:
-    """Return random swaps, 0 or 1, shape (permutations, scenarios), from numpy's PCG64."""
-    rng = np.random.Generator(np.random.PCG64(seed))
-    return rng.integers(0, 2, size=(permutations, scenarios), dtype=np.int64)
+def _stacked(grid: Grid, places: Sequence[Place]) -> Counted:
+    return Counted.stack([grid.counted(*place) for place in places])
 
 
-def bootstrap_p(draws: NDArray[np.float64], null: float) -> float:
-    """Return the two-sided p-value that inverts the percentile interval at a null value.
-
-    Draws without spread cannot reject anything: 1.
-
-    Source: Davison and Hinkley (1997), Bootstrap Methods and their Application, section 4.4.
-    """
-    known = draws[~np.isnan(draws)]
-    if not len(known):
-        return math.nan
-    if known.min() == known.max():
-        return 1.0
-    below = 1 + int((known <= null).sum())
-    above = 1 + int((known >= null).sum())
-    return min(1.0, 2 * min(below, above) / (1 + len(known)))
+def difference(grid: Grid, left: Sequence[Place], right: Sequence[Place]) -> LinearContrast:
+    """Return the mean of differences, left minus right."""
+    weights = np.full(len(left), 1 / len(left))
+    return LinearContrast(weights, _stacked(grid, left), _stacked(grid, right))
 
 
-def difference(grid: Grid, left: list[tuple[int, str]], right: list[tuple[int, str]]) -> Contrast:
-    """Return the mean of differences, left minus right, each side (model, condition)."""
-    return Contrast(
-        np.full(len(left), 1 / len(left)),
-        np.stack([grid.of(*place) for place in left]),
-        np.stack([grid.of(*place) for place in right]),
-    )
-
-
-def gap_difference(grid: Grid, pairs: Sequence[tuple[int, ...]], a: str, b: str) -> Contrast:
+def gap_difference(grid: Grid, pairs: Sequence[tuple[int, ...]], a: str, b: str) -> LinearContrast:
     """Return the mean difference of gaps: (a - b) of the first model minus that of the second.
 
     Args:
         grid: the labels.
         pairs: positions of the models set against each other.
-        a: the condition the gap starts from.
-        b: the condition it ends at.
+        a: the intervention the gap starts from.
+        b: the intervention it ends at.
     """
-    places = [(pair, condition) for pair in pairs for condition in (a, b)]
-    weights = [1.0 if condition == a else -1.0 for _, condition in places]
-    return Contrast(
+    places = [(pair, name) for pair in pairs for name in (a, b)]
+    weights = [1.0 if name == a else -1.0 for _, name in places]
+    return LinearContrast(
         np.array(weights) / len(pairs),
-        np.stack([grid.of(pair[0], condition) for pair, condition in places]),
-        np.stack([grid.of(pair[1], condition) for pair, condition in places]),
+        _stacked(grid, [(pair[0], name) for pair, name in places]),
+        _stacked(grid, [(pair[1], name) for pair, name in places]),
     )
 
 
-def shift_difference(grid: Grid, models: list[int]) -> Contrast:
-    """Return (pro - none) - (none - anti), mean over models; for bootstrap only.
+def shift_difference(grid: Grid, models: Sequence[int], roles: Sequence[str]) -> LinearContrast:
+    """Return (amplify - baseline) - (baseline - suppress), mean over models; for bootstrap only.
 
     Its two sides are not exchangeable within a scenario, so it has no permutation test.
+
+    Args:
+        grid: the labels.
+        models: positions.
+        roles: the interventions that amplify, are the baseline, and suppress.
     """
-    places = [(at, side) for at in models for side in (("pro", "none"), ("none", "anti"))]
-    weights = [1.0 if side[0] == "pro" else -1.0 for _, side in places]
-    return Contrast(
+    sides = list(pairwise(roles))
+    places = [(at, side) for at in models for side in sides]
+    weights = [1.0 if side == sides[0] else -1.0 for _, side in places]
+    return LinearContrast(
         np.array(weights) / len(models),
-        np.stack([grid.of(at, side[0]) for at, side in places]),
-        np.stack([grid.of(at, side[1]) for at, side in places]),
+        _stacked(grid, [(at, side[0]) for at, side in places]),
+        _stacked(grid, [(at, side[1]) for at, side in places]),
     )
 
 
-def restrict(contrast: Contrast, where: NDArray[np.bool_]) -> Contrast:
-    """Return the contrast over some scenarios only."""
-    return Contrast(
-        contrast.weights,
-        np.where(where, contrast.left, np.int8(ABSENT)),
-        np.where(where, contrast.right, np.int8(ABSENT)),
-    )
+def difference_of_shifts(
+    one: tuple[Grid, int], other: tuple[Grid, int], a: str, b: str
+) -> LinearContrast:
+    """Return (a - b) in one grid minus (a - b) in another of the same scenarios.
 
-
-def _hits(labels: NDArray[np.int8]) -> NDArray[np.int64]:
-    hits: NDArray[np.int64] = (labels == CONVERGENCE).astype(np.int64).T
-    return hits
-
-
-def _valid(labels: NDArray[np.int8]) -> NDArray[np.int64]:
-    return valid(labels).astype(np.int64).T
-
-
-def _rates(hits: NDArray[np.int64], counted: NDArray[np.int64]) -> NDArray[np.float64]:
-    rates = np.full(hits.shape, np.nan)
-    np.divide(hits, counted, out=rates, where=counted > 0)
-    return rates
+    Args:
+        one: a grid and a model's position in it.
+        other: the grid whose shift is subtracted; its scenarios are in the same order.
+        a: the intervention the shift ends at.
+        b: the intervention it starts from.
+    """
+    left, right = (_stacked(grid, [(at, a), (at, b)]) for grid, at in (one, other))
+    return LinearContrast(np.array([1.0, -1.0]), left, right)

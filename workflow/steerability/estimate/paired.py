@@ -1,19 +1,21 @@
-"""Two yes/no outcomes of the same scenarios: exact McNemar test and Newcombe's interval."""
+"""Two yes/no outcomes of the same scenarios: exact McNemar test, intervals of the difference."""
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from steerability.estimate.grid import ABSENT, CONVERGENCE, valid
+from steerability.estimate.grid import Counted
 from steerability.estimate.rates import Interval, wilson
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """A paired 2x2 table: scenarios where both converge, only a, only b, or neither."""
+    """A paired 2x2 table: scenarios where both have the outcome, only a, only b, or neither.
+
+    Of several samples, ``only_a`` counts the scenarios where a has it more often, ``only_b``
+    those where b has, and the other two the ties.
+    """
 
     both: int
     only_a: int
@@ -22,7 +24,7 @@ class Pairs:
 
     @property
     def n(self) -> int:
-        """Scenarios with a valid output on both sides."""
+        """Scenarios with a counted output on both sides."""
         return self.both + self.only_a + self.only_b + self.neither
 
     @property
@@ -31,21 +33,21 @@ class Pairs:
         return (self.only_a - self.only_b) / self.n if self.n else math.nan
 
 
-def pair(a: NDArray[np.int8], b: NDArray[np.int8], *, over_all: bool = False) -> Pairs:
-    """Cross-tabulate convergence over the scenarios that are valid on both sides.
+def pair(a: Counted, b: Counted) -> Pairs:
+    """Cross-tabulate an outcome over the scenarios that are counted on both sides.
 
     Args:
-        a: labels, shape (scenarios,), as ``Grid.labels`` holds them.
-        b: labels of the same scenarios.
-        over_all: over all scenarios with an output, invalid ones counted as not converging.
+        a: counts by scenario, shape (scenarios,).
+        b: counts of the same scenarios.
     """
-    usable = (a != ABSENT) & (b != ABSENT) if over_all else valid(a) & valid(b)
-    in_a, in_b = a[usable] == CONVERGENCE, b[usable] == CONVERGENCE
+    usable = (a.among > 0) & (b.among > 0)
+    more = a.hits * b.among - b.hits * a.among
+    tie = usable & (more == 0)
     return Pairs(
-        both=int((in_a & in_b).sum()),
-        only_a=int((in_a & ~in_b).sum()),
-        only_b=int((~in_a & in_b).sum()),
-        neither=int((~in_a & ~in_b).sum()),
+        both=int((tie & (a.hits > 0)).sum()),
+        only_a=int((usable & (more > 0)).sum()),
+        only_b=int((usable & (more < 0)).sum()),
+        neither=int((tie & (a.hits == 0)).sum()),
     )
 
 
@@ -87,3 +89,28 @@ def newcombe(pairs: Pairs, confidence: float) -> Interval | None:
     low = difference - spread(rate_a - of_a[0], of_b[1] - rate_b)
     high = difference + spread(rate_b - of_b[0], of_a[1] - rate_a)
     return low, high
+
+
+def wilson_difference(
+    a: tuple[float, float], b: tuple[float, float], confidence: float
+) -> Interval | None:
+    """Return the interval of a difference of two independent proportions.
+
+    Source: Newcombe (1998), Statistics in Medicine 17, 873-890, method 10: Wilson's bounds of both
+    rates, squared and added.
+
+    Args:
+        a: the part and the whole of the rate that is subtracted from.
+        b: those of the rate that is subtracted.
+        confidence: of the interval.
+
+    Returns:
+        Lower and upper bound; None where a whole is 0.
+    """
+    of_a, of_b = wilson(*a, confidence), wilson(*b, confidence)
+    if of_a is None or of_b is None:
+        return None
+    rate_a, rate_b = a[0] / a[1], b[0] / b[1]
+    low = math.hypot(rate_a - of_a[0], of_b[1] - rate_b)
+    high = math.hypot(of_a[1] - rate_a, rate_b - of_b[0])
+    return rate_a - rate_b - low, rate_a - rate_b + high

@@ -85,6 +85,6 @@ def flags(lines: Iterable[Output | ChoiceOutput]) -> str:
     words += [f"thoughts cut off (no {THINK_END} within the limit): {cut:,}"] if cut else []
     filtered = sum(line.finish_reason == FILTERED for line in texts)
     words += [f"replies filtered by the endpoint: {filtered:,}"] if filtered else []
-    refused = sum(line.finish_reason == REFUSED for line in lines)
+    refused = sum(line.finish_reason == REFUSED for line in texts)
     words += [f"requests refused by the endpoint: {refused:,}"] if refused else []
     return ", ".join(words)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from steerability.protocol.base import Digest, Name
 from steerability.protocol.cell import Cell
@@ -21,6 +21,21 @@ class ModelFacts(NamedTuple):
 
     size: str
     stage: str
+
+
+def read_model_facts(text: str) -> dict[str, ModelFacts]:
+    """Return the size and stage of models from a verb's ``--models``.
+
+    Args:
+        text: JSON, ``{MODEL: [SIZE, STAGE]}``.
+
+    Raises:
+        UserError: it is no JSON or does not fit.
+    """
+    try:
+        return TypeAdapter(dict[str, ModelFacts]).validate_json(text)
+    except ValidationError as error:
+        raise UserError(explain(error), where="--models") from error
 
 
 class Joined(NamedTuple):

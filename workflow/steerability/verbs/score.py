@@ -5,17 +5,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
 from steerability.config.read_study import SPEC_HELP, read_study
 from steerability.protocol.label import Label
 from steerability.protocol.response import Choice, Response
-from steerability.score.cells import Joined, ModelFacts, join, judges_of, write_cells
+from steerability.score.cells import Joined, join, judges_of, read_model_facts, write_cells
 from steerability.score.choices import rows_of, write_choices
 from steerability.suites.model import Suite
-from steerability.support.errors import UserError
 from steerability.support.files import write_atomic
-from steerability.support.jsonl import explain, read_record, read_records
+from steerability.support.jsonl import read_record, read_records
 from steerability.support.options import named_values
 
 Files = list[Path] | None
@@ -40,12 +38,8 @@ def score(
     study = read_study(spec)
     files = named_values(suite, "NAME=FILE", where="--suite")
     suites = {name: read_record(Path(file), Suite) for name, file in files.items()}
-    try:
-        facts = TypeAdapter(dict[str, ModelFacts]).validate_json(models)
-    except ValidationError as error:
-        raise UserError(explain(error), where="--models") from error
     tables = Joined(
-        models=facts,
+        models=read_model_facts(models),
         suites={task.name: suites[task.suite].name for task in study.tasks},
         categories={
             (task.name, scenario.id): scenario.category
