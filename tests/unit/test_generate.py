@@ -282,9 +282,7 @@ def test_the_closing_line_and_the_facts(bench, steerability):
 
 
 def planned(scenario: str, intervention: str) -> Planned:
-    shown = Shown(
-        category="c", context="ctx", prompt="st", plain_context="pc", plain_prompt="sp"
-    )
+    shown = Shown(category="c", context="ctx", prompt="st", plain_context="pc", plain_prompt="sp")
     return Planned(
         cell=Cell(model="m", intervention=intervention, scenario=scenario),
         shown=shown,
@@ -309,12 +307,14 @@ def test_the_plan_passes_by_generate_and_is_assembled(bench):
     assert rows[0].plain and [sent.content for sent in rows[0].sent] == ["x"]
     assert chosen == []
     for outputs, words in (
-        ([files[2]], "m/pro/c has no output .and 1 more"),
+        ([files[2]], r"m/pro/c has no output \(and 1 more\)"),
         ([*files[2:], files[3]], "comes twice"),
     ):
         with pytest.raises(UserError, match=words):
             join(files[0], outputs, order)
-    with pytest.raises(UserError, match="m/none/c belongs to no request of the plan .and 1 more"):
+    with pytest.raises(
+        UserError, match=r"m/none/c belongs to no request of the plan \(and 1 more\)"
+    ):
         join(files[1], files[2:], order)
 
 

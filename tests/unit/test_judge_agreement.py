@@ -196,7 +196,7 @@ def test_a_label_without_its_response_is_refused(
 ) -> None:
     write(tmp_path / f"{judge}.jsonl", [label("other/pro/s1", C, judge)])
     assert run(words) == 2
-    assert "no completion for other/pro/s1" in capsys.readouterr().err
+    assert "no response for other/pro/s1" in capsys.readouterr().err
 
 
 def test_the_development_half_is_what_the_digest_says() -> None:

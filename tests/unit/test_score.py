@@ -10,7 +10,7 @@ from steerability import cli
 from steerability.config.study import Study
 from steerability.protocol.label import Label
 from steerability.protocol.response import Response
-from steerability.protocol.scale import BENIGN
+from steerability.protocol.scale import BEHAVIOUR, BENIGN
 from steerability.protocol.scenario import Scenario
 from steerability.protocol.task import Task
 from steerability.score import cells, choices
@@ -27,6 +27,7 @@ TABLES = Joined(
     models=FACTS,
     suites={"behaviour": "made", "twin": "made"},
     categories={(task, f"s{at}"): "c" for task in ("behaviour", "twin") for at in range(2)},
+    scales={"behaviour": BEHAVIOUR, "twin": BENIGN},
 )
 SUITE = Suite(
     name="made",
@@ -117,6 +118,16 @@ def test_a_judge_labels_the_tasks_that_are_its_own() -> None:
         ("behaviour", "rules", "convergence"),
         ("twin", "kind", "helped"),
     ]
+
+
+@pytest.mark.parametrize("outcome", ["maybe", "helped", "Convergence"])
+def test_a_label_off_the_scale_of_its_task_is_an_error(outcome: str) -> None:
+    made = grid("alpha")
+    labels = [label(made[0].id, outcome), *given(made[1:], "convergence")]
+    with pytest.raises(UserError, match=f"{outcome} is no label of the scale behaviour"):
+        join(made, labels)
+    every = [given([row], name)[0] for row, name in zip(made, BEHAVIOUR.labels, strict=False)]
+    assert [row.label for row in join(made[:5], every)] == list(BEHAVIOUR.labels)
 
 
 def test_samples_and_guards_are_rows_of_their_own(tmp_path: Path) -> None:
