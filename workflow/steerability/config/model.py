@@ -218,6 +218,7 @@ class TaskSection(Section):
     primary_judge: Name | None = Field(
         default=None, description="the judge of the tables; null: the run's, or the first"
     )
+    models: Names | None = Field(default=None, description="null: all models of the run")
 
 
 def _scale_named(value: Any) -> Any:
@@ -400,6 +401,9 @@ class Config(Section):
     def _check_task(self, name: str, entry: TaskSection) -> None:
         where = "" if name == BEHAVIOUR_TASK else f"catalogue.tasks.{name}."
         _defined(f"{where}suite", (entry.suite or self.suite,), self.catalogue.suites)
+        for model in entry.models or ():
+            if model not in self.models:
+                raise ValueError(f"{where}models: {model!r} is not among models")
         if entry.measure == "choose":
             if entry.judges is not None or entry.primary_judge is not None:
                 raise ValueError(f"{where}judges: a choice has no judge")
@@ -419,7 +423,8 @@ class Config(Section):
                         f"{where}judges: {use.judge} names {model!r}, not among models"
                     )
         chosen = next(use for use in uses if use.judge == primary)
-        if chosen.models is not None and set(chosen.models) != set(self.models):
+        asked = set(entry.models or self.models)
+        if chosen.models is not None and not asked <= set(chosen.models):
             raise ValueError(f"{where}primary_judge: must label every model of the run")
         for judge in judges:
             self._check_scale(where, judge, entry.scale)

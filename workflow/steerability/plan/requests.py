@@ -94,6 +94,8 @@ def plan_requests(
             on, or does not go with the model; names it.
     """
     for task in spec.tasks:
+        if not task.asks(spec.name):
+            continue
         suite = suites[task.suite]
         for case in suite.cases(task.side):
             for intervention in interventions:

@@ -20,6 +20,7 @@ class Task(Record):
         measure: ``generate`` an answer that judges label, or ``choose`` between two given ones.
         scale: name of the scale of labels; unused by ``choose``.
         judges: names, the primary one first; none for ``choose``.
+        models: those that it is put to; None: every model of the run.
     """
 
     name: Name
@@ -28,6 +29,11 @@ class Task(Record):
     measure: Measure = "generate"
     scale: Name = "behaviour"
     judges: tuple[Name, ...] = ()
+    models: tuple[Name, ...] | None = None
+
+    def asks(self, model: str) -> bool:
+        """Say whether the task is put to a model."""
+        return self.models is None or model in self.models
 
     @property
     def primary_judge(self) -> str | None:
