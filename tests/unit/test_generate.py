@@ -14,6 +14,7 @@ from steerability.protocol.conversation import Message
 from steerability.protocol.request import Output, Request, Sampling
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records, write_records
+from steerability.support.store import Store
 from support.models import sha256, smollm2, tiny
 
 
@@ -77,6 +78,25 @@ def test_outputs_come_in_request_order_and_only_once(bench):
     assert bench.generate(wanted[::-1]) == first[::-1]
     more = bench.generate([*wanted, *requests(7)[5:]])
     assert bench.made() == 2 and more[:5] == first
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"tokens": "abc"},
+        {"tokens": [10**6]},
+        {"tokens": [-1]},
+        {"tokens": [1.5]},
+        {"tokens": None},
+        {"finish_reason": "tired"},
+    ],
+)
+def test_a_stored_generation_that_does_not_fit_is_set_aside_and_made_again(bench, capsys, fault):
+    first = bench.generate(requests(1))
+    stored = json.loads(bench.objects()[0].read_text())
+    Store(bench.store).put(stored["key"], stored["value"] | fault)
+    assert bench.generate(requests(1)) == first and bench.made() == 1
+    assert "moved to" in capsys.readouterr().err
 
 
 def test_neither_id_nor_paths_change_the_key(bench, tmp_path):

@@ -7,7 +7,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from steerability.config.analysis import Analysis
 from steerability.config.base import Name, Names, Section, Words, to_tuple
@@ -23,8 +23,11 @@ from steerability.protocol.design import Design
 from steerability.protocol.request import Sampling
 from steerability.protocol.scale import SCALES, Scale
 from steerability.protocol.task import BEHAVIOUR_TASK, Measure, Side
+from steerability.support.address import check_address, check_variable
 
 TokenId = Annotated[int, Field(ge=0, le=LARGEST)]
+Address = Annotated[str, AfterValidator(check_address)]
+Variable = Annotated[str, AfterValidator(check_variable)]
 
 
 def _names_to_uses(value: Any) -> Any:
@@ -87,9 +90,12 @@ class EndpointModel(Section):
     """A model behind an OpenAI-compatible chat endpoint."""
 
     source: Literal["endpoint"]
-    url: str = Field(description="base URL up to and including `/v1`")
+    url: Address = Field(
+        description="base URL up to and including `/v1`; it stands in every key: no password or "
+        "key in it"
+    )
     model: str = Field(description="the model's name as the endpoint knows it")
-    key_env: str | None = Field(
+    key_env: Variable | None = Field(
         default=None, description="environment variable that holds the key; never stored"
     )
     size: Words
@@ -148,9 +154,12 @@ class ApiJudge(JudgeSection):
     """An OpenAI-compatible endpoint that answers in strict JSON."""
 
     kind: Literal["api"]
-    url: str = Field(description="base URL up to and including `/v1`")
+    url: Address = Field(
+        description="base URL up to and including `/v1`; it stands in every key: no password or "
+        "key in it"
+    )
     model: str = Field(description="the pinned model name; an answer by another one is refused")
-    key_env: str | None = Field(
+    key_env: Variable | None = Field(
         default=None, description="environment variable that holds the key; never stored"
     )
     rubric: str = Field(default="workflow/judges/api-rubric.md", description="the rubric's file")

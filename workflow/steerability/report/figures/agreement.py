@@ -1,30 +1,31 @@
 """How far judges agree with the reference, and whether their probabilities mean what they say."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED
+from steerability.protocol.scale import JUDGE_FAILED
 from steerability.report.figures.style import (
     COLUMN,
-    CONDITION_COLOURS,
-    CONDITION_MARKERS,
-    CONDITION_NAMES,
-    FAINT,
     INK,
+    Look,
+    between_rows,
     heat_map,
     mark,
+    plain,
+    spread,
     whiskers,
+    wrap,
 )
 
 _HELD_OUT = {"all": "", "scenario": "\nscenarios held out", "model": "\nmodel held out"}
 COLUMNS = ("judge", "evaluation", "condition")
-NUMBERS = (
-    *("n", "kappa", "kappa_low", "kappa_high"),
-    *(f"count_{a}_as_{b}" for a in BEHAVIOUR.names for b in (*BEHAVIOUR.names, JUDGE_FAILED)),
-)
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+NUMBERS = ("n", "kappa", "kappa_low", "kappa_high")
+WHOLE = "all"
+CURVES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+_COUNT = re.compile(r"count_(.+?)_as_(.+)")
 
 Rows = Sequence[dict[str, str]]
 
@@ -37,37 +38,46 @@ def _groups(rows: Rows) -> list[tuple[str, str]]:
     return list(dict.fromkeys((row["judge"], row["evaluation"]) for row in rows))
 
 
-def draw_kappa(rows: Rows, level: str) -> Figure:
+def _title(judge: str, evaluation: str) -> str:
+    return plain(judge) + _HELD_OUT.get(evaluation, f"\n{plain(evaluation)}")
+
+
+def draw_kappa(rows: Rows, looks: Mapping[str, Look], level: str) -> Figure:
     """Draw Cohen's kappa of every judge, over all cells and by intervention.
 
     Args:
         rows: of ``agreement.csv``.
+        looks: of interventions, in the order to draw them.
         level: what the intervals are called, from ``style.interval_name``.
     """
     groups = _groups(rows)
-    looks = {"all": ("P", INK)} | {
-        c: (CONDITION_MARKERS[c], CONDITION_COLOURS[c]) for c in ("pro", "none", "anti")
-    }
-    figure = Figure(figsize=(COLUMN, 0.85 + 0.5 * len(groups)))
+    present = {row["condition"] for row in rows}
+    shown = {WHOLE: Look("P", INK)} | {k: v for k, v in looks.items() if k in present}
+    height = max(0.5, 0.13 * len(shown))
+    figure = Figure(figsize=(COLUMN, 0.7 + 0.15 * -(-len(shown) // 4) + height * len(groups)))
     axes = figure.subplots()
+    step = min(0.19, 0.76 / len(shown))
     for row in rows:
         value = _value(row, "kappa")
-        if value is None or row["condition"] not in looks:
+        if value is None or row["condition"] not in shown:
             continue
-        shift = (list(looks).index(row["condition"]) - 1.5) * 0.19
-        y = groups.index((row["judge"], row["evaluation"])) + shift
+        place = spread(list(shown).index(row["condition"]), len(shown), step)
+        y = groups.index((row["judge"], row["evaluation"])) + place
         bounds = _value(row, "kappa_low"), _value(row, "kappa_high")
-        whiskers(axes, value, y, bounds, *looks[row["condition"]])
-    for name, look in looks.items():
-        mark(axes, *look, CONDITION_NAMES.get(name, name))
-    for at in range(1, len(groups)):
-        axes.axhline(at - 0.5, color=FAINT, linewidth=0.5)
-    axes.set_yticks(range(len(groups)), [f"{judge}{_HELD_OUT[how]}" for judge, how in groups])
-    axes.set_ylim(len(groups) - 0.5, -0.5)
+        whiskers(axes, value, y, bounds, *shown[row["condition"]])
+    for name, look in shown.items():
+        mark(axes, *look, plain(name))
+    between_rows(axes, [_title(*group) for group in groups])
     axes.set_xlim(min(0.0, axes.get_xlim()[0]), 1)
     axes.set_xlabel(f"Cohen's κ with the reference ({level})")
     figure.legend(loc="outside upper left", ncols=4)
     return figure
+
+
+def _counted(rows: Rows) -> tuple[list[str], list[str]]:
+    """Labels of the reference, and answers of the judges, that the table has columns for."""
+    pairs = [found.groups() for name in rows[0] if (found := _COUNT.fullmatch(name))]
+    return list(dict.fromkeys(a for a, _ in pairs)), list(dict.fromkeys(b for _, b in pairs))
 
 
 def draw_confusion(rows: Rows) -> Figure:
@@ -76,27 +86,25 @@ def draw_confusion(rows: Rows) -> Figure:
     Args:
         rows: of ``agreement.csv``; only those over all conditions are drawn.
     """
-    chosen = [row for row in rows if row["condition"] == "all"]
-    failed = any(
-        int(row[f"count_{label}_as_{JUDGE_FAILED}"]) for row in chosen for label in BEHAVIOUR.names
-    )
-    answers = (*BEHAVIOUR.names, JUDGE_FAILED) if failed else BEHAVIOUR.names
-    short = [name.replace("_", " ").replace("safety ", "") for name in answers]
+    chosen = [row for row in rows if row["condition"] == WHOLE]
+    labels, answers = _counted(rows)
+    if not any(int(row[f"count_{a}_as_{JUDGE_FAILED}"]) for row in chosen for a in labels):
+        answers = [name for name in answers if name != JUDGE_FAILED]
+    short = {name: wrap(name.replace("_", " ").replace("safety ", ""), 16) for name in answers}
     columns = min(2, len(chosen))
     lines = -(-len(chosen) // columns)
-    figure = Figure(figsize=(COLUMN, 0.95 + 1.25 * lines))
+    figure = Figure(figsize=(COLUMN, 0.95 + 1.25 * lines * max(1.0, len(labels) / 4)))
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axes in panels.flat[len(chosen) :]:
         axes.remove()
     for at, (axes, row) in enumerate(zip(panels.flat, chosen, strict=False)):
-        counts = np.array(
-            [[int(row[f"count_{a}_as_{b}"]) for b in answers] for a in BEHAVIOUR.names]
-        )
+        counts = np.array([[int(row[f"count_{a}_as_{b}"]) for b in answers] for a in labels])
         shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         heat_map(axes, shares, {place: str(count) for place, count in np.ndenumerate(counts)})
-        axes.set_title(f"{row['judge']}{_HELD_OUT[row['evaluation']]}", fontsize=7)
-        axes.set_xticks(range(len(answers)), short, rotation=40, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(BEHAVIOUR.names)), short[: len(BEHAVIOUR.names)])
+        axes.set_title(_title(row["judge"], row["evaluation"]), fontsize=7)
+        heads = [short[name] for name in answers]
+        axes.set_xticks(range(len(answers)), heads, rotation=40, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(labels)), [short[name] for name in labels])
         axes.tick_params(labelbottom=at + columns >= len(chosen))
     figure.supxlabel("judge", fontsize=7.5)
     figure.supylabel("reference", fontsize=7.5)
@@ -117,8 +125,8 @@ def draw_calibration(rows: Rows) -> Figure:
         mine = [row for row in chosen if (row["judge"], row["evaluation"]) == (judge, how)]
         x, y = ([float(row[name]) for row in mine] for name in ("probability", "frequency"))
         most = max(int(row["n"]) for row in mine)
-        colour = _COLOURS[at % len(_COLOURS)]
-        label = f"{judge}{_HELD_OUT[how].replace(chr(10), ', ')}"
+        colour = CURVES[at % len(CURVES)]
+        label = _title(judge, how).replace("\n", ", ")
         axes.plot(x, y, color=colour, linewidth=1, label=label)
         sizes = [6 + 60 * int(row["n"]) / most for row in mine]
         axes.scatter(x, y, s=sizes, color=colour, zorder=3, edgecolor="white", linewidth=0.4)

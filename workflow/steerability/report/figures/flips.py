@@ -1,76 +1,103 @@
 """Every scenario's label under every intervention, model by model."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from steerability.estimate.grid import ABSENT, ALL_LABELS, CONDITIONS, CONVERGENCE, Grid
-from steerability.estimate.paired import pair
+from steerability.protocol.design import Contrast
+from steerability.protocol.task import Task
 from steerability.report.figures.categories import pretty
-from steerability.report.figures.style import COLUMN, CONDITION_NAMES, OUTCOME_COLOURS, wrap
+from steerability.report.figures.context import Drawn
+from steerability.report.figures.style import (
+    COLUMN,
+    empty,
+    legible,
+    outcome_colours,
+    outcome_words,
+    plain,
+    wrap,
+)
+from steerability.report.long_tables import Line
+from steerability.score.cells import CellRow
 
 _STRIP = 0.13
 _BETWEEN_MODELS = 0.4
 _BETWEEN_CATEGORIES = 1.2
 _BELOW = 2.5
 _LINE = 2.6
-_COUNTS = ("pro only", "anti only", "valid in both")
+_LETTER = 0.047
 
 Field = list[tuple[float, float]]
 
 
-def draw(grid: Grid, names: Mapping[str, str]) -> Figure:
+@dataclass
+class _Strips:
+    """Labels to draw: by line, intervention and scenario, one a sample."""
+
+    lines: list[Line] = field(default_factory=list)
+    interventions: tuple[str, ...] = ()
+    labels: dict[tuple[Line, str, str], list[str]] = field(default_factory=dict)
+    categories: dict[str, list[str]] = field(default_factory=dict)
+    events: Counter[str] = field(default_factory=Counter)
+
+
+def draw(drawn: Drawn, task: Task, cells: Iterable[CellRow]) -> Figure:
     """Draw one strip per model and intervention, one field per scenario.
 
-    Within a category scenarios stand by how often they converge over all strips, so that what
-    always and what never converges lies at the ends; below, how many scenarios converge under pro
-    alone and under anti alone, of those valid under both.
+    Within a category scenarios stand by how often they are the event over all strips, so that
+    what always and what never is lies at the ends. A field of several samples is divided among
+    them. Below, how many scenarios are the event under either end of the headline contrast alone,
+    of those valid under both.
 
     Args:
-        grid: one judge's labels.
-        names: model's name to the name the figure writes.
+        drawn: the run.
+        task: a labelled task.
+        cells: rows of ``cells.csv``; those of the task and its primary judge are drawn.
     """
-    order, places, centres = _lines(grid)
-    shown = [c for c in CONDITIONS if c in grid.conditions]
-    fields: dict[str, list[Field]] = {name: [] for name in ALL_LABELS}
-    strips: list[tuple[float, str]] = []
-    centre_of: list[float] = []
+    strips = _strips(drawn, task, cells)
+    if not strips.labels:
+        return empty(f"no outputs of the task {task.name}")
+    places, ticks, bottom = _places(strips)
+    scale, colours = drawn.scale(task), outcome_colours(drawn.scale(task))
+    fields: dict[str, list[Field]] = {label: [] for label in scale.labels}
+    heads: list[tuple[float, str]] = []
+    names: list[tuple[float, str]] = []
     at = 0.0
-    for model in range(len(grid.models)):
-        centre_of.append(at + len(shown) / 2)
-        for condition in shown:
-            strips.append((at + 0.5, CONDITION_NAMES[condition]))
-            for y, scenario in zip(places, order, strict=True):
-                label = int(grid.of(model, condition)[scenario])
-                if label != ABSENT:
-                    fields[ALL_LABELS[label]].append(_field(at, y))
+    for line in strips.lines:
+        heads.append((at + len(strips.interventions) / 2, wrap(drawn.names[line], 9)))
+        for intervention in strips.interventions:
+            names.append((at + 0.5, plain(intervention)))
+            for scenario, y in places.items():
+                found = strips.labels.get((line, intervention, scenario), [])
+                for part, label in enumerate(found):
+                    fields[label].append(_field(at, y, part, len(found)))
             at += 1
         at += _BETWEEN_MODELS
-    bottom = places[-1] + 1
+    counted = _counted(drawn.headline)
     width = max(COLUMN, 0.85 + _STRIP * (at - _BETWEEN_MODELS))
-    figure = Figure(figsize=(width, 1.6 + 0.056 * (bottom + _BELOW + _LINE * len(_COUNTS))))
+    height = 1.3 + 0.056 * (bottom + _BELOW + _LINE * len(counted))
+    longest = max(len(name) for _, name in names)
+    figure = Figure(figsize=(width, height + max(0.3, _LETTER * longest)))
     axes = figure.subplots()
-    for name, corners in fields.items():
+    for label, corners in fields.items():
         if corners:
+            words = legible(plain(outcome_words(scale, label)))
             axes.add_collection(
-                PolyCollection(
-                    corners,
-                    facecolors=OUTCOME_COLOURS[name],
-                    edgecolors="none",
-                    label=name.replace("_", " "),
-                )
+                PolyCollection(corners, facecolors=colours[label], edgecolors="none", label=words)
             )
-    heads = [wrap(names[model.name], 9) for model in grid.models]
-    _label(axes, strips, list(zip(centre_of, heads, strict=True)))
-    _count(axes, grid, centre_of, bottom)
-    counted = [(_count_line(bottom, at), name) for at, name in enumerate(_COUNTS)]
-    ticks = [(y, wrap(pretty(name), 14)) for y, name in centres] + counted
+    _label(axes, names, heads, longest)
+    if drawn.headline is not None:
+        centres = [x for x, _ in heads]
+        _count(axes, drawn, task, dict(zip(strips.lines, centres, strict=True)), bottom)
+    ticks += [(_count_line(bottom, at), wrap(name, 16)) for at, name in enumerate(counted)]
     axes.set_yticks([y for y, _ in ticks], [text for _, text in ticks], fontsize=7)
     axes.set_xlim(0, at - _BETWEEN_MODELS)
-    axes.set_ylim(_count_line(bottom, len(_COUNTS) - 1) + 1, 0)
+    last = _count_line(bottom, len(counted) - 1) if counted else bottom
+    axes.set_ylim(last + 1, 0)
     axes.tick_params(length=0)
     axes.grid(False)
     for spine in axes.spines.values():
@@ -79,45 +106,80 @@ def draw(grid: Grid, names: Mapping[str, str]) -> Figure:
     return figure
 
 
-def _label(axes: Axes, strips: list[tuple[float, str]], heads: list[tuple[float, str]]) -> None:
+def _strips(drawn: Drawn, task: Task, cells: Iterable[CellRow]) -> _Strips:
+    strips = _Strips()
+    event = drawn.scale(task).event
+    lines: dict[Line, None] = {}
+    interventions: dict[str, None] = {}
+    for row in cells:
+        if (row.task, row.judge) != (task.name, task.primary_judge):
+            continue
+        line = Line(row.model, row.size, row.stage, row.guard)
+        lines[line] = interventions[row.intervention] = None
+        members = strips.categories.setdefault(row.category, [])
+        if row.scenario not in strips.events:
+            strips.events[row.scenario] = 0
+            members.append(row.scenario)
+        strips.events[row.scenario] += row.label == event
+        strips.labels.setdefault((line, row.intervention, row.scenario), []).append(row.label)
+    strips.lines = list(lines)
+    strips.interventions = drawn.study.design.order(interventions)
+    return strips
+
+
+def _places(strips: _Strips) -> tuple[dict[str, float], list[tuple[float, str]], float]:
+    """Upper edge of each scenario, centre and name of each category, and where all ends."""
+    places: dict[str, float] = {}
+    centres: list[tuple[float, str]] = []
+    y = 0.0
+    for name, members in strips.categories.items():
+        ranked = sorted(members, key=lambda scenario: -strips.events[scenario])
+        centres.append((y + len(ranked) / 2, wrap(pretty(name), 14)))
+        places |= {scenario: y + step for step, scenario in enumerate(ranked)}
+        y += len(ranked) + _BETWEEN_CATEGORIES
+    return places, centres, y - _BETWEEN_CATEGORIES
+
+
+def _label(
+    axes: Axes,
+    strips: Sequence[tuple[float, str]],
+    heads: Sequence[tuple[float, str]],
+    longest: int,
+) -> None:
     """Name the strips and, above them, the models."""
     axes.xaxis.set_ticks_position("top")
     axes.set_xticks([x for x, _ in strips], [text for _, text in strips], rotation=90, fontsize=6.5)
     above = axes.secondary_xaxis("top")
-    above.set_xticks([x for x, _ in heads], [f"{text}\n\n\n\n" for _, text in heads], fontsize=6.5)
+    room = "\n" * max(3, -(-longest * 2 // 5))
+    above.set_xticks([x for x, _ in heads], [f"{text}{room}" for _, text in heads], fontsize=6.5)
     above.tick_params(length=0)
     above.spines["top"].set_visible(False)
 
 
-def _count(axes: Axes, grid: Grid, centres: list[float], bottom: float) -> None:
-    """Write below the strips how many scenarios converge under one suffix alone."""
-    for model, x in enumerate(centres):
-        pairs = pair(grid.of(model, "pro"), grid.of(model, "anti"))
-        for line, value in enumerate((pairs.only_a, pairs.only_b, pairs.n)):
-            y = _count_line(bottom, line)
-            axes.text(x, y, str(value), ha="center", va="center", fontsize=7)
+def _counted(contrast: Contrast | None) -> list[str]:
+    if contrast is None:
+        return []
+    return [f"{contrast.a} only", f"{contrast.b} only", "valid in both"]
+
+
+def _count(
+    axes: Axes, drawn: Drawn, task: Task, centres: Mapping[Line, float], bottom: float
+) -> None:
+    """Write below the strips how many scenarios are the event at one end of the contrast alone."""
+    for line, x in centres.items():
+        row = drawn.difference(task, line, drawn.contrasts[0])
+        for at, name in enumerate(("only_a", "only_b", "pairs")):
+            words = (row[name] if row else "") or "–"
+            axes.text(x, _count_line(bottom, at), words, ha="center", va="center", fontsize=7)
 
 
 def _count_line(bottom: float, line: int) -> float:
     return bottom + _BELOW + _LINE * line
 
 
-def _lines(grid: Grid) -> tuple[list[int], list[float], list[tuple[float, str]]]:
-    """Order of the scenarios, their upper edges, and the centre of each category."""
-    converged = (grid.labels == CONVERGENCE).sum(axis=(0, 1))
-    order: list[int] = []
-    places: list[float] = []
-    centres: list[tuple[float, str]] = []
-    y = 0.0
-    for name, members in zip(grid.category_names, grid.strata(), strict=True):
-        ranked = members[np.argsort(-converged[members], kind="stable")]
-        centres.append((y + len(ranked) / 2, name))
-        order += [int(scenario) for scenario in ranked]
-        places += [y + step for step in range(len(ranked))]
-        y += len(ranked) + _BETWEEN_CATEGORIES
-    return order, places, centres
-
-
-def _field(x: float, y: float) -> Field:
-    left, right, top, bottom = x + 0.05, x + 0.95, y + 0.06, y + 0.94
-    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+def _field(x: float, y: float, part: int, parts: int) -> Field:
+    """Corners of a field, or of one sample's share of it."""
+    left, top, bottom = x + 0.05, y + 0.06, y + 0.94
+    width = 0.9 / parts
+    left += part * width
+    return [(left, top), (left + width, top), (left + width, bottom), (left, bottom)]

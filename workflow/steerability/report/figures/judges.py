@@ -1,56 +1,64 @@
-"""The gap of every model under every judge."""
-
-from collections.abc import Mapping, Sequence
+"""The headline contrast of every model under every judge."""
 
 from matplotlib.figure import Figure
 
-from steerability.report.figures.style import COLUMN, FAINT, mark, number, roomy, whiskers, wrap
-from steerability.report.tables.table1 import Row
+from steerability.protocol.task import Task
+from steerability.report.figures.context import Drawn
+from steerability.report.figures.delta import NO_CONTRAST
+from steerability.report.figures.style import (
+    COLUMN,
+    between_rows,
+    empty,
+    mark,
+    plain,
+    roomy,
+    spread,
+    whiskers,
+    wrap,
+)
+from steerability.report.long_tables import contrast_title, number
 
-# Okabe and Ito's palette without the two hues that stand for pro and anti
+# Okabe and Ito's palette without the two hues of the amplifying and suppressing roles
 _COLOURS = ("#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6E6E6E")
 _MARKERS = ("o", "s", "D", "^", "v", "P")
 
 
-def draw(
-    tables: Mapping[str, Sequence[Row]],
-    names: dict[str, str],
-    notes: Mapping[str, str],
-    level: str,
-) -> Figure:
-    """Draw the gap with its bootstrap interval, one mark per judge.
+def draw(drawn: Drawn, task: Task) -> Figure:
+    """Draw the contrast with its interval, one mark per judge.
+
+    A judge's note goes into the legend, and its marks are hollow.
 
     Args:
-        tables: Table 1's rows by judge.
-        names: model's name to the name the figure writes.
-        notes: a judge's note goes into the legend and its marks are hollow.
-        level: what the intervals are called, from ``style.interval_name``.
+        drawn: the run.
+        task: a labelled task.
     """
-    models = list(dict.fromkeys(str(row["model"]) for rows in tables.values() for row in rows))
-    step = min(0.22, 0.7 / len(tables))
-    figure = Figure(
-        figsize=(COLUMN, 0.75 + 0.18 * len(tables) + len(models) * (0.14 + 0.13 * len(tables)))
-    )
+    notes = drawn.study.notes
+    contrast = drawn.headline
+    by_judge = {judge: drawn.tables.lines(task.name, judge) for judge in task.judges}
+    lines = list(dict.fromkeys(line for found in by_judge.values() for line in found))
+    if contrast is None:
+        return empty(NO_CONTRAST)
+    if not lines:
+        return empty(f"no outputs of the task {task.name}")
+    many = len(by_judge)
+    step = min(0.22, 0.7 / many)
+    height = 0.75 + 0.18 * many + len(lines) * (0.14 + 0.13 * many)
+    figure = Figure(figsize=(COLUMN, height))
     axes = figure.subplots()
     axes.axvline(0, color="#6E6E6E", linewidth=0.6)
-    for order, (judge, rows) in enumerate(tables.items()):
-        colour = _COLOURS[order % len(_COLOURS)]
-        look = _MARKERS[order % len(_MARKERS)], colour
+    for order, (judge, found) in enumerate(by_judge.items()):
+        look = _MARKERS[order % len(_MARKERS)], _COLOURS[order % len(_COLOURS)]
         face = "white" if judge in notes else None
         label = f"{judge}: {notes[judge]}" if judge in notes else judge
-        shift = (order - (len(tables) - 1) / 2) * step
-        for row in rows:
-            gap = number(row, "delta")
-            if gap is None:
-                continue
-            bounds = number(row, "delta_low"), number(row, "delta_high")
-            whiskers(axes, gap, models.index(str(row["model"])) + shift, bounds, *look, face)
+        for line in found:
+            row = drawn.difference(task, line, contrast, judge)
+            gap = number(row, "estimate")
+            if gap is not None:
+                y = lines.index(line) + spread(order, many, step)
+                whiskers(axes, gap, y, (number(row, "low"), number(row, "high")), *look, face)
         mark(axes, *look, wrap(label, 56), face)
-    for at in range(1, len(models)):
-        axes.axhline(at - 0.5, color=FAINT, linewidth=0.5)
-    axes.set_yticks(range(len(models)), [names[model] for model in models])
-    axes.set_ylim(len(models) - 0.5, -0.5)
+    between_rows(axes, [drawn.names[line] for line in lines])
     roomy(axes)
-    axes.set_xlabel(f"Δ, points ({level})")
-    figure.legend(loc="outside upper left", ncols=1 if notes else min(3, len(tables)))
+    axes.set_xlabel(f"{plain(contrast_title(contrast))}, points ({drawn.level})")
+    figure.legend(loc="outside upper left", ncols=1 if notes else min(3, many))
     return figure

@@ -2,10 +2,10 @@
 
 import io
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -15,23 +15,20 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from steerability.report.tables.table1 import Row
+from steerability.protocol.design import Design
+from steerability.protocol.scale import JUDGE_FAILED, Scale
+from steerability.report.long_tables import Row, number
 from steerability.support.files import write_atomic
 
 # width of a column of a paper, inches: every figure is readable at it
 COLUMN = 3.5
 # Okabe and Ito's palette, told apart with any colour vision (https://jfly.uni-koeln.de/color/)
-CONDITION_COLOURS = {"pro": "#D55E00", "none": "#6E6E6E", "anti": "#0072B2"}
-CONDITION_MARKERS = {"pro": "o", "none": "s", "anti": "D"}
-CONDITION_NAMES = {"pro": "pro", "none": "no suffix", "anti": "anti"}
-OUTCOME_COLOURS = {
-    "convergence": "#D55E00",
-    "no_convergence": "#A6D5F0",
-    "safety_refusal": "#009E73",
-    "nonsensical": "#C9C9C9",
-    "judge_failed": "#000000",
-}
-OUTCOME_HATCHES = {"nonsensical": "////", "safety_refusal": "\\\\\\\\"}
+_ROLE_COLOURS = {"amplify": "#D55E00", "baseline": "#6E6E6E", "suppress": "#0072B2"}
+_ROLE_MARKERS = {"amplify": "o", "baseline": "s", "suppress": "D"}
+# five colours and seven markers: thirty-five looks before one comes again
+CYCLE = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("^", "v", "P", "X", "<", ">", "p")
+_OUTCOME_CYCLE = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
 INK = "#222222"
 FAINT = "#D9D9D9"
 _RC: dict[Any, Any] = {
@@ -60,6 +57,8 @@ _RC: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "steerability",
     "text.color": INK,
+    # labels and names are text: "$" in them begins no formula
+    "text.parse_math": False,
     "xtick.labelsize": 7.5,
     "ytick.labelsize": 7.5,
     "xtick.major.width": 0.6,
@@ -98,12 +97,14 @@ def save(figure: Figure, folder: Path, name: str, title: str, caption: str) -> l
         figure: drawn within ``style``.
         folder: where to; made if need be.
         name: the files' name without suffix.
-        title: what a screen reader says of the SVG.
+        title: what a screen reader says of the SVG; control characters are left out, as in the
+            caption.
         caption: the SVG's description: what is drawn, n and method.
 
     Returns:
         The two files written.
     """
+    title, caption = plain(title), plain(caption)
     formats: dict[str, dict[str, str | None]] = {
         "svg": {"Date": None, "Creator": None, "Title": title, "Description": caption},
         "png": {"Software": None},
@@ -170,8 +171,9 @@ def heat_map(
 
 def empty(text: str) -> Figure:
     """Return a figure that says why there is nothing to draw."""
-    figure = Figure(figsize=(COLUMN, 0.8))
-    figure.text(0.5, 0.5, text, ha="center", va="center")
+    lines = wrap(text, 56)
+    figure = Figure(figsize=(COLUMN, 0.65 + 0.15 * (1 + lines.count("\n"))))
+    figure.text(0.5, 0.5, lines, ha="center", va="center")
     return figure
 
 
@@ -185,18 +187,23 @@ def roomy(axes: Axes, least: float = 20.0) -> None:
 def mark(axes: Axes, marker: str, colour: str, label: str, face: str | None = None) -> None:
     """Add a marker to the legend."""
     looks: dict[str, Any] = {"color": colour, "markerfacecolor": face or colour, "markersize": 4}
-    axes.plot([], [], marker, label=label, **looks)
+    axes.plot([], [], marker, label=legible(label), **looks)
+
+
+def plain(text: str) -> str:
+    """Return a text as one line that can stand in a figure: no control characters, no breaks."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def legible(text: str) -> str:
+    """Return a text for a legend, which leaves out what begins with an underscore."""
+    return f" {text}" if text.startswith("_") else text
 
 
 def wrap(text: str, width: int) -> str:
-    """Break a label into lines of at most so many characters where it has spaces."""
-    return "\n".join(textwrap.wrap(text, width, break_long_words=False)) or text
-
-
-def number(row: Row, name: str) -> float | None:
-    """Return a published field as a number, None where it is empty."""
-    value = row[name]
-    return None if value is None else float(value)
+    """Break a label into lines of at most so many characters, where it has spaces if it can."""
+    text = plain(text)
+    return "\n".join(textwrap.wrap(text, width, break_long_words=len(text) > 3 * width)) or text
 
 
 def interval_name(confidence: float) -> str:
@@ -205,16 +212,83 @@ def interval_name(confidence: float) -> str:
 
 
 def signed(value: float) -> str:
-    """Return points as the tables print them, with a true minus sign."""
+    """Return a figure as the tables print it, with a true minus sign."""
     text = f"{value:.2f}"
     return "0.00" if text == "-0.00" else text.replace("-", "\N{MINUS SIGN}")
 
 
-def gap_lines(row: Row) -> str:
-    """Return the gap and, on a line of its own, its interval."""
-    gap, low, high = (number(row, name) for name in ("delta", "delta_low", "delta_high"))
-    if gap is None:
+def estimate_lines(row: Row | None, names: tuple[str, str, str]) -> str:
+    """Return an estimate and, on a line of its own, its interval; a dash where there is none.
+
+    Args:
+        row: that holds them.
+        names: the columns of estimate, lower and upper bound.
+    """
+    value, low, high = (number(row, name) for name in names)
+    if value is None:
         return "–"
     if low is None or high is None:
-        return signed(gap)
-    return f"{signed(gap)}\n({signed(low)} to {signed(high)})"
+        return signed(value)
+    return f"{signed(value)}\n({signed(low)} to {signed(high)})"
+
+
+class Look(NamedTuple):
+    """How something is drawn that stands beside others of its kind."""
+
+    marker: str
+    colour: str
+
+
+def cycle_look(at: int) -> Look:
+    """Return the look of the ``at``-th of things that have no colours of their own."""
+    return Look(_MARKERS[at % len(_MARKERS)], CYCLE[at % len(CYCLE)])
+
+
+def intervention_looks(design: Design, interventions: Iterable[str]) -> dict[str, Look]:
+    """Return colour and marker by intervention.
+
+    The first of each role has the role's own, all others one of the cycle, in their order.
+    """
+    looks: dict[str, Look] = {}
+    taken: set[str] = set()
+    further = 0
+    for name in design.order(interventions):
+        role = design.role(name)
+        if role and role not in taken:
+            taken.add(role)
+            looks[name] = Look(_ROLE_MARKERS[role], _ROLE_COLOURS[role])
+        else:
+            looks[name] = cycle_look(further)
+            further += 1
+    return looks
+
+
+def outcome_colours(scale: Scale) -> dict[str, str]:
+    """Return the colour of every label of a scale; one that names none has the cycle's."""
+    named = {outcome.colour for outcome in scale.outcomes}
+    free = [colour for colour in _OUTCOME_CYCLE if colour not in named] or list(_OUTCOME_CYCLE)
+    colours: dict[str, str] = {}
+    for label in scale.labels:
+        colour = scale.outcome(label).colour
+        if colour is None:
+            colour = free[sum(c in free for c in colours.values()) % len(free)]
+        colours[label] = colour
+    return colours
+
+
+def outcome_words(scale: Scale, label: str) -> str:
+    """Return a label as readers see it."""
+    return JUDGE_FAILED.replace("_", " ") if label == JUDGE_FAILED else scale.outcome(label).words
+
+
+def between_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a figure from the top down, with a faint line between each two."""
+    for at in range(1, len(names)):
+        axes.axhline(at - 0.5, color=FAINT, linewidth=0.5)
+    axes.set_yticks(range(len(names)), list(names))
+    axes.set_ylim(len(names) - 0.5, -0.5)
+
+
+def spread(at: int, many: int, step: float) -> float:
+    """Return how far off the middle of its row the ``at``-th of so many marks stands."""
+    return (at - (many - 1) / 2) * step

@@ -81,6 +81,7 @@
     ["cut", "a limit (cut off)", ["length", "context"]],
     ["stop", "the model itself", ["stop"]],
     ["filtered", "the endpoint's filter", ["content_filter"]],
+    ["refused", "the endpoint, which refused", ["refused"]],
   ].filter(([, , reasons]) => cells.some((cell) => reasons.includes(cell.finish)));
   const marked = (judge) => (judge.note ? `${judge.name}*` : judge.name);
   const FIELDS = [
@@ -248,7 +249,7 @@
     const add = (name, value, mono) => {
       if (value !== null && value !== undefined) list.append(make("dt", { text: name }), make("dd", { class: mono ? "mono" : null, text: value }));
     };
-    const ends = { stop: "by the model itself", length: "at the token limit (cut off)", context: "at the end of the context (cut off)", content_filter: "by the endpoint's filter (judged by none)" };
+    const ends = { stop: "by the model itself", length: "at the token limit (cut off)", context: "at the end of the context (cut off)", content_filter: "by the endpoint's filter (judged by none)", refused: "by the endpoint, which refused the request (judged by none)" };
     add("ended", output.finish === null ? "not known" : ends[output.finish]);
     add("prompt tokens", output.promptTokens === null ? null : `${output.promptTokens.toLocaleString("en")}${output.truncated ? " (prompt cut)" : ""}`);
     add("new tokens", output.completionTokens === null ? null : output.completionTokens.toLocaleString("en"));
