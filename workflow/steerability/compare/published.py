@@ -88,9 +88,8 @@ def compare(table: Path, reference: Path) -> list[Compared]:
             present = _about(quantity, about) in here or (
                 quantity in GAPS and quantity in row and (ours is not None or here == set(about))
             )
-            found.append(
-                Compared(row["model"], quantity, number, ours if present else None, present)
-            )
+            ours = ours if present else None
+            found.append(Compared(row["model"], quantity, number, ours, present))
     if not found:
         raise UserError(
             f"has no model of {', '.join(published) or 'none'}",

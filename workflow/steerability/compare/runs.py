@@ -220,7 +220,7 @@ class _Change:
         self, contrast: LinearContrast, otherwise: Callable[[float], Interval | None]
     ) -> Callable[[float], Interval | None]:
         draws = contrast.draws(self.resampling.weights)
-        if math.isnan(percentile_interval(draws, 0.5)[0]) or draws.min() == draws.max():
+        if math.isnan(percentile_interval(draws, 0.5)[0]):
             return otherwise
         return partial(percentile_interval, draws)
 
@@ -228,7 +228,7 @@ class _Change:
         """Return a gap's change over outputs valid in both runs, tested by paired permutation."""
         plan, event = self.study.analysis, self.a.scale.event
         up, down = (self.outcome(model, name, event) for name in (gap.a, gap.b))
-        changes = [pair(after, before) for before, after in (up, down)]
+        changes = pair(up[1], up[0]), pair(down[1], down[0])
         contrast = LinearContrast(
             np.array([1.0, -1.0]),
             Counted.stack([up[1], down[1]]),

@@ -26,8 +26,8 @@ def gate(
     limit: Annotated[
         list[str] | None,
         typer.Option(
-            help="OUTCOME@INTERVENTION<=X or >=X in per cent, CONTRAST>=X or <=X in points (nats of "
-            "a choice); TASK/ before it for another task than the first (repeatable)."
+            help="OUTCOME@INTERVENTION<=X or >=X in per cent, CONTRAST<=X or >=X in points or "
+            "nats; TASK/ before it for another task than the first that has it (repeatable)."
         ),
     ] = None,
     max_anti_convergence: Annotated[float | None, typer.Option(min=0, max=100)] = None,
