@@ -25,9 +25,9 @@ from sklearn.metrics import cohen_kappa_score
 
 from steerability.agreement.coefficients import by_scenario, intervals
 from steerability.agreement.pairs import Pair
-from steerability.judges.files import read_completions, read_labels
+from steerability.judges.files import read_responses, read_labels
 from steerability.judges.rules import RulesJudge
-from steerability.protocol.records import LABELS
+from steerability.protocol.scale import BEHAVIOUR
 from steerability.support.tables import Field, write_csv
 from steerability.trained_judge import features, fitting
 from steerability.trained_judge import training as distil
@@ -117,7 +117,7 @@ def classifier(cells: Cells, make: Callable[[], Any], rows_of: Callable[[Index],
     def chances(train: Index, rows: Index) -> Chances:
         table = rows_of(train)
         model = make().fit(table[train], cells.data.labels[train])
-        result = np.zeros((len(rows), len(LABELS)))
+        result = np.zeros((len(rows), len(BEHAVIOUR.names)))
         result[:, model.classes_] = model.predict_proba(table[rows])
         return result
 
@@ -204,7 +204,7 @@ def kappa(cells: Cells, said: Index) -> float:
 def interval(cells: Cells, said: Index) -> tuple[float, float]:
     """Return the bootstrap interval of kappa, scenarios drawn with replacement."""
     pairs = [
-        Pair(one.completion.scenario, "all", LABELS[truth], LABELS[label])
+        Pair(one.completion.scenario, "all", BEHAVIOUR.names[truth], BEHAVIOUR.names[label])
         for one, truth, label in zip(cells.examples, cells.data.labels, said, strict=True)
     ]
     return intervals(by_scenario(pairs), seed=20260104, resamples=10_000, confidence=0.95)["kappa"]
@@ -315,7 +315,7 @@ def label_noise(cells: Cells) -> Iterator[dict[str, Field]]:
     """
     near, labels = likeness(cells), cells.data.labels
     # loops are like each other and labelled alike: no sign of how even the labels are
-    sound = labels != LABELS.index("nonsensical")
+    sound = labels != BEHAVIOUR.names.index("nonsensical")
     for threshold in SIMILAR:
         alike = np.triu(near >= threshold) & sound[:, None] & sound[None, :]
         first, second = np.nonzero(alike)
@@ -323,7 +323,7 @@ def label_noise(cells: Cells) -> Iterator[dict[str, Field]]:
         yield limit("labels differ, like responses", f"cosine >= {threshold}", len(first), share)
     nearest = near.argmax(axis=1)
     error = float((labels != labels[nearest]).mean())
-    many = len(LABELS)
+    many = len(BEHAVIOUR.names)
     root = np.sqrt(max(0.0, 1 - many * error / (many - 1)))
     yield limit("nearest neighbour in the scenario", "error", len(labels), error)
     yield limit(
@@ -339,7 +339,7 @@ def label_noise(cells: Cells) -> Iterator[dict[str, Field]]:
 def other_judges(cells: Cells, run: Path) -> Iterator[dict[str, Field]]:
     """Yield kappa between every two judges of the run, on the cells that both label."""
     truth = {
-        one.completion.id: LABELS[label]
+        one.completion.id: BEHAVIOUR.names[label]
         for one, label in zip(cells.examples, cells.data.labels, strict=True)
     }
     given: dict[str, dict[str, str]] = {"published": truth}
@@ -358,7 +358,7 @@ def other_judges(cells: Cells, run: Path) -> Iterator[dict[str, Field]]:
 
 def read_cells(run: Path) -> Cells:
     """Read a replay's completions of complete models with their published labels."""
-    completions = read_completions(sorted((run / "completions").glob("*.jsonl")))
+    completions = read_responses(sorted((run / "completions").glob("*.jsonl")))
     labels = read_labels(sorted((run / "labels" / "published").glob("*.jsonl")))["published"]
     examples, _ = distil.examples_of(completions, labels)
     return Cells(examples, distil.prepare(examples, RulesJudge.load()).data)

@@ -104,7 +104,7 @@ def make_run(
             labels = [_label(cell, judge, words) for cell in cells]
             write_records(files["labels"][-1], labels)
     cells_csv = folder / "cells.csv"
-    score = ["score", "--completions", *files["completions"], "--labels", *files["labels"]]
+    score = ["score", "--responses", *files["completions"], "--labels", *files["labels"]]
     _must(*score, "--output", cells_csv)
     analysed = ["--cells", cells_csv, "--judge", "strict", "--analysis", json.dumps(ANALYSIS)]
     for verb in ("table", "statistics"):

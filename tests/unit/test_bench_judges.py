@@ -8,7 +8,7 @@ import pytest
 from test_judge_distilled import cells as own_cells
 
 import judges as bench
-from steerability.judges.files import read_completions, read_labels
+from steerability.judges.files import read_labels, read_responses
 from steerability.judges.rules import RulesJudge
 from steerability.trained_judge import training as distil
 
@@ -20,7 +20,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> bench.Cells:
     for path, rows in zip(paths, own_cells(), strict=True):
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     given = read_labels([paths[1]])["published"]
-    examples, _ = distil.examples_of(read_completions([paths[0]]), given)
+    examples, _ = distil.examples_of(read_responses([paths[0]]), given)
     return bench.Cells(examples, distil.prepare(examples, RulesJudge.load()).data)
 
 

@@ -172,7 +172,7 @@ def test_the_self_check_finds_a_step_that_depends_on_its_width(tmp_path, monkeyp
     context.close()
     weights.close()
 
-    monkeypatch.setattr("steerability.engine.engine.Context", Fickle)
+    monkeypatch.setattr("steerability.engine.contexts.Context", Fickle)
     chosen = list(range(COUNT))
     assert record(weights.path, chosen, parallel=9, threads=1) == reference(weights.path)
 
@@ -200,8 +200,8 @@ def test_without_flash_attention_the_property_holds_too(tmp_path, monkeypatch):
 
 
 def _with_flash_off(original):
-    def init(self, weights, layout, *, flash=False):
-        original(self, weights, layout, flash=False)
+    def init(self, weights, layout, *, flash=False, tap=None):
+        original(self, weights, layout, flash=False, tap=tap)
 
     return init
 

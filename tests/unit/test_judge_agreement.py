@@ -168,7 +168,7 @@ def words(tmp_path: Path) -> list[str]:
     trained = [label(n, C, "distilled") for n in names]
     return [
         "agreement",
-        "--completions",
+        "--responses",
         write(tmp_path / "c.jsonl", [completion(name) for name in names]),
         "--reference",
         write(tmp_path / "r.jsonl", [label(n, truth[n], "published") for n in names]),
@@ -231,7 +231,7 @@ def test_cues_come_from_the_development_half_alone(
             row["completion_sha256"] = sha256_text(str(row["response"]))
             rows.append(row)
             labels.append(label(f"m/{arm}/s{at}", name, "published"))
-    words = ["cues", "--completions", write(tmp_path / "c.jsonl", rows)]
+    words = ["cues", "--responses", write(tmp_path / "c.jsonl", rows)]
     words += ["--labels", write(tmp_path / "l.jsonl", labels), "--label", C]
     assert run(words) == 0
     shown = capsys.readouterr().out

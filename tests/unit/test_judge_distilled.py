@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from steerability.cli import run
 from steerability.judges.base import content_of
-from steerability.judges.files import read_completions, read_labels
+from steerability.judges.files import read_labels, read_responses
 from steerability.judges.rules import RulesJudge
 from steerability.judges.run import run_judge
 from steerability.protocol.response import JudgeInput
@@ -86,7 +86,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def learnt(files: tuple[Path, Path]) -> tuple[list, Prepared, RulesJudge]:
     completions, labels = files
     given = read_labels([labels])["published"]
-    examples, reference = examples_of(read_completions([completions]), given)
+    examples, reference = examples_of(read_responses([completions]), given)
     assert reference == "published"
     rules = RulesJudge.load()
     return examples, prepare(examples, rules), rules
@@ -291,7 +291,7 @@ def test_training_by_the_verb_gives_the_same_bytes(
     seen = []
     for threads in ("1", "2"):
         out = tmp_path / threads
-        words = ["distil", "--completions", str(completions), "--labels", str(labels)]
+        words = ["distil", "--responses", str(completions), "--labels", str(labels)]
         words += ["--output-dir", str(out), "--out-of-fold", str(out / "out_of_fold.jsonl")]
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
         monkeypatch.setattr("sys.argv", ["steerability", *words])
@@ -359,7 +359,7 @@ def test_the_bytes_do_not_depend_on_what_models_are_called(
     given = read_labels([labels])["published"]
     other = {
         name: row.model_copy(update={"model": {"m1": "z", "m2": "a"}[row.model]})
-        for name, row in sorted(read_completions([completions]).items(), reverse=True)
+        for name, row in sorted(read_responses([completions]).items(), reverse=True)
     }
     again, _ = examples_of(other, given)
     first, second = (
@@ -378,7 +378,7 @@ def test_no_file_is_refused_with_its_mend(tmp_path: Path, name: str | None) -> N
 
 def test_too_few_cells_are_refused(tmp_path: Path, files: tuple[Path, Path]) -> None:
     completions, labels = files
-    rows = read_completions([completions])
+    rows = read_responses([completions])
     few = {name: row for name, row in rows.items() if row.scenario < "s05"}
     with pytest.raises(UserError, match="too few"):
         examples_of(few, read_labels([labels])["published"])

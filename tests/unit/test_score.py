@@ -93,7 +93,7 @@ def test_a_bad_table_names_its_fault(tmp_path: Path, old: str, new: str, what: s
 
 
 def test_the_verb_takes_several_files_after_one_option(tmp_path: Path) -> None:
-    words = ["score", "--completions"]
+    words = ["score", "--responses"]
     for model in (ALPHA, BETA):
         path = tmp_path / f"{model[0]}.jsonl"
         write_records(path, grid(model))
@@ -112,6 +112,6 @@ def test_the_verb_reports_bad_input_with_status_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "none.jsonl"
-    arguments = ["--completions", str(path), "--labels", str(path), "--output", "x.csv"]
+    arguments = ["--responses", str(path), "--labels", str(path), "--output", "x.csv"]
     assert cli.run(["score", *arguments]) == 2
     assert capsys.readouterr().err.count("\n") == 1

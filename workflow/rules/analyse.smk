@@ -1,6 +1,47 @@
 # Stages score and analyse: the tidy table that everything after it reads, then tables and figures.
 
 
+def judge_notes():
+    """`--note JUDGE=TEXT` for every judge whose figures need a warning beside them."""
+    return [word for name, note in STUDY.notes.items() for word in ("--note", f"{name}={note}")]
+
+
+def measured():
+    """agreement.csv and calibration.csv, in this order, where a rule of this run makes them."""
+    made = any(rule.name == "agreement" for rule in workflow.rules)
+    return list(rules.agreement.output) if made else []
+
+
+def figure_names():
+    """What is drawn of this run; judges' agreement where it is measured."""
+    always = "convergence delta outcomes categories flips ablations judges".split()
+    return always + ("agreement confusion calibration".split() if measured() else [])
+
+
+def figure_files():
+    """The further tables that figures are drawn from, as options."""
+    words = [
+        word
+        for option, path in zip(("--agreement", "--calibration"), measured())
+        for word in (option, path)
+    ]
+    for name, path in CONFIG.analysis.ablations.items():
+        words += ["--ablation", f"{name}={path}"]
+    return words
+
+
+def drawn():
+    """Every figure as SVG, with its caption in the report, and as PNG."""
+    names = figure_names()
+    vector = [reported(f"figures/{name}.svg", name.capitalize(), "Figures") for name in names]
+    return vector + [f"{RUN}/figures/{name}.png" for name in names]
+
+
+def comparison():
+    """The comparison with the published table, which goes with published outputs."""
+    return [f"{RUN}/comparison.csv"] if TRANSCRIPTS else []
+
+
 localrules:
     score,
     table,
@@ -10,21 +51,35 @@ localrules:
 
 rule score:
     input:
-        completions=completion_files(),
+        responses=response_files(),
         labels=label_files(),
+        choices=choice_files(),
+        suites=suite_jsons(),
         code=code("score"),
     output:
         f"{RUN}/cells.csv",
+        f"{RUN}/study.json",
+        *([f"{RUN}/choices.csv"] if CHOSEN else []),
     log:
         f"{RUN}/logs/score.log",
     container:
         image("analysis")
     params:
-        completions=lambda wildcards, input: repeat("--completions", input.completions),
+        spec=study(),
+        models=model_facts(),
+        suites=suite_words(),
+        responses=lambda wildcards, input: repeat("--responses", input.responses),
         labels=lambda wildcards, input: repeat("--labels", input.labels),
+        choices=lambda wildcards, input, output: (
+            f"{repeat('--choices', input.choices)} --choices-output {shlex.quote(output[2])}"
+            if CHOSEN
+            else ""
+        ),
+        program=code_contents("score"),
     shell:
-        "python -m steerability --log {log:q} score {params.completions} {params.labels} "
-        "--output {output:q}"
+        "python -m steerability --log {log:q} score --spec {params.spec:q} "
+        "--models {params.models:q} {params.suites} {params.responses} {params.labels} "
+        "{params.choices} --output {output[0]:q} --study {output[1]:q}"
 
 
 rule table:

@@ -2,6 +2,19 @@
 # store. What is declared is the assembled table, since Snakemake deletes declared outputs.
 
 
+from steerability.plan.requests import plan_spec
+
+
+def template_input(name):
+    template = getattr(model(name), "template", "gguf")
+    return [] if template in ("gguf", "none") else [str(HOME / template)]
+
+
+def weights_digest(name):
+    digest = WEIGHTS[name].sha256
+    return f"--weights-sha256 {digest}" if digest else ""
+
+
 localrules:
     suite,
     interventions,
@@ -11,17 +24,19 @@ localrules:
 
 rule suite:
     input:
-        suite=suite_file(),
-        sources=suite_files(),
+        suite=lambda wildcards: suite_file(wildcards.suite),
+        sources=lambda wildcards: suite_files(wildcards.suite),
         code=code("suite"),
     output:
-        f"{RUN}/suite.json",
+        f"{RUN}/suites/{{suite}}.json",
     log:
-        f"{RUN}/logs/suite.log",
+        f"{RUN}/logs/suite-{{suite}}.log",
     container:
         image("analysis")
     params:
-        options=suite_options(),
+        options=lambda wildcards: suite_options(wildcards.suite),
+        content=lambda wildcards: contents(*suite_file(wildcards.suite)),
+        program=code_contents("suite"),
     shell:
         "python -m steerability --log {log:q} suite {input.suite:q} {params.options} "
         "--output {output:q}"
@@ -38,38 +53,46 @@ rule interventions:
     container:
         image("analysis")
     params:
-        texts=[f"{name}={text}" for name, text in intervention_texts().items()],
+        spec=canonical_json([recipe.model_dump(mode="json") for recipe in recipes()]).decode(),
+        content=contents(*text_files(CONFIG, HOME)),
+        program=code_contents("interventions"),
     shell:
-        "python -m steerability --log {log:q} interventions {params.texts:q} --output {output:q}"
+        "python -m steerability --log {log:q} interventions --spec {params.spec:q} "
+        "--output {output:q}"
 
 
 rule plan:
     input:
-        suite=f"{RUN}/suite.json",
+        suites=suite_jsons(),
         interventions=f"{RUN}/interventions.jsonl",
+        adapters=adapter_files(),
         template=lambda wildcards: template_input(wildcards.model),
         code=code("plan"),
     output:
-        expand(f"{RUN}/requests/{{{{model}}}}/{{shard}}.jsonl", shard=SHARDS),
+        requests=expand(f"{RUN}/requests/{{{{model}}}}/{{shard}}.jsonl", shard=SHARDS),
+        planned=f"{RUN}/planned/{{model}}.jsonl",
     log:
         f"{RUN}/logs/plan/{{model}}.log",
     container:
         image("analysis")
     params:
-        spec=lambda wildcards: spec(model(wildcards.model)),
-        limit=f"--max-tokens {CONFIG.max_tokens}" if CONFIG.max_tokens else "",
-        context="" if CONFIG.context == "sent" else "--no-context",
+        spec=lambda wildcards: spec(plan_spec(CONFIG, wildcards.model)),
+        suites=suite_words(),
+        adapters=repeat("--adapter", adapter_files()),
         template=lambda wildcards, input: repeat("--template", input.template),
+        content=lambda wildcards: contents(*template_input(wildcards.model)),
+        program=code_contents("plan"),
     shell:
-        "python -m steerability --log {log:q} plan --model {wildcards.model} "
-        "--spec {params.spec:q} --suite {input.suite:q} --interventions {input.interventions:q} "
-        "{params.limit} {params.context} {params.template} {output:q}"
+        "python -m steerability --log {log:q} plan --spec {params.spec:q} {params.suites} "
+        "--interventions {input.interventions:q} {params.adapters} {params.template} "
+        "--planned {output.planned:q} {output.requests:q}"
 
 
 rule generate:
     input:
         requests=f"{RUN}/requests/{{model}}/{{shard}}.jsonl",
         weights=lambda wildcards: weights_file(model(wildcards.model).weights),
+        adapters=adapter_files(),
         code=code("generate"),
     output:
         outputs=f"{RUN}/outputs/{{model}}/{{shard}}.jsonl",
@@ -91,6 +114,7 @@ rule generate:
         store=CONFIG.store,
         parallel=CONFIG.parallel,
         gpu_layers=CONFIG.gpu_layers,
+        program=code_contents("generate"),
     shell:
         "python -m steerability --log {log:q} generate --weights {input.weights:q} {params.sha256} "
         "--requests {input.requests:q} --output {output.outputs:q} --facts {output.facts:q} "
@@ -110,8 +134,9 @@ rule query:
     wildcard_constraints:
         model=one_of(endpoint_models()),
     params:
-        options=lambda wildcards: endpoint_options(wildcards.model),
+        options=lambda wildcards: endpoint_options(model(wildcards.model)),
         store=CONFIG.store,
+        program=code_contents("query"),
     shell:
         "python -m steerability --log {log:q} query {params.options} --requests {input.requests:q} "
         "--output {output.outputs:q} --facts {output.facts:q} --store {params.store:q}"
@@ -119,20 +144,24 @@ rule query:
 
 rule assemble:
     input:
-        requests=expand(f"{RUN}/requests/{{{{model}}}}/{{shard}}.jsonl", shard=SHARDS),
+        planned=f"{RUN}/planned/{{model}}.jsonl",
         outputs=expand(f"{RUN}/outputs/{{{{model}}}}/{{shard}}.jsonl", shard=SHARDS),
-        suite=f"{RUN}/suite.json",
-        interventions=f"{RUN}/interventions.jsonl",
+        suites=suite_jsons(),
         code=code("assemble"),
     output:
-        f"{RUN}/completions/{{model}}.jsonl",
+        [cell_file(task.name, "{model}") for task in STUDY.tasks],
     log:
         f"{RUN}/logs/assemble/{{model}}.log",
     container:
         image("analysis")
     params:
-        requests=lambda wildcards, input: repeat("--requests", input.requests),
+        spec=study("analysis", "notes", "remark"),
+        suites=suite_words(),
         outputs=lambda wildcards, input: repeat("--outputs", input.outputs),
+        to=lambda wildcards, output: repeat(
+            "--output", [f"{task.name}={path}" for task, path in zip(STUDY.tasks, output)]
+        ),
+        program=code_contents("assemble"),
     shell:
-        "python -m steerability --log {log:q} assemble {params.requests} {params.outputs} "
-        "--suite {input.suite:q} --interventions {input.interventions:q} --output {output:q}"
+        "python -m steerability --log {log:q} assemble --planned {input.planned:q} "
+        "{params.outputs} --spec {params.spec:q} {params.suites} {params.to}"

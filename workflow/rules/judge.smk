@@ -1,19 +1,85 @@
 # Stage judge: one label per cell and judge, one object each in the store.
 
+DISTILS = bool(judges_of_kind("distilled"))
+TRAINING = f"{RUN}/training"
+TRAINING_SUITE = suite_json(CONFIG.suite) if TRANSCRIPTS else f"{TRAINING}/suite.json"
+
+
+def training_files(published):
+    return [source_file(name) for name in files_of(TRAINING_RUNS[published])]
+
+
+def published_label_files(names=CONFIG.models):
+    return expand(f"{RUN}/labels/behaviour/{published_judge()}/{{model}}.jsonl", model=names)
+
+
+def training_tables():
+    """Responses, then labels, that the distilled judge learns from."""
+    responses = expand(f"{RUN}/responses/behaviour/{{name}}.jsonl", name=LEARNT.own)
+    labels = published_label_files(LEARNT.own)
+    responses += expand(f"{TRAINING}/responses/{{name}}.jsonl", name=TRAINING_RUNS)
+    labels += expand(f"{TRAINING}/labels/published/{{name}}.jsonl", name=TRAINING_RUNS)
+    return responses, labels
+
+
+def training_pins():
+    """One digest over everything that is pinned of the models that the judge learns from."""
+    names = {model(name).transcripts for name in LEARNT.own} | set(TRAINING_RUNS)
+    return pins(files_of(run for run in published_runs(SOURCES) if run.model in names))
+
+
+def distilled_files(name):
+    """What a trained judge is: its file, and in a replay its labels on cells it did not see."""
+    if judge(name).kind != "distilled":
+        return []
+    files = [f"{RUN}/distilled/distilled.json", f"{RUN}/distilled/out_of_fold.jsonl"]
+    return files if TRANSCRIPTS else files[:1]
+
+
+def judge_weights(name):
+    return getattr(judge(name), "weights", None)
+
+
+def judge_rubric(name):
+    rubric = getattr(judge(name), "rubric", None)
+    return [HOME / rubric] if rubric else []
+
+
+def judge_inputs(name):
+    """The rubric and the weights of a judge, as far as it has them."""
+    weights = judge_weights(name)
+    files = [str(path) for path in judge_rubric(name)]
+    return files + ([weights_file(weights)] if weights else []) + distilled_files(name)
+
+
+def judge_words(name):
+    weights = judge_weights(name)
+    file = weights_file(weights) if weights else None
+    return judge_options(judge(name), HOME, file, distilled_files(name))
+
+
+def judge_threads(name):
+    return all_cores() if judge_weights(name) else 1
+
+
+def generated_judges():
+    """Judges that label responses here; the published labels come with the transcripts."""
+    return [name for name in JUDGES if judge(name).kind != "published"]
+
 
 rule judge:
     input:
-        cells=f"{RUN}/completions/{{model}}.jsonl",
+        cells=f"{RUN}/responses/{{task}}/{{model}}.jsonl",
         files=lambda wildcards: judge_inputs(wildcards.judge),
         code=code("judge"),
     output:
-        f"{RUN}/labels/{{judge}}/{{model}}.jsonl",
+        f"{RUN}/labels/{{task}}/{{judge}}/{{model}}.jsonl",
     log:
-        f"{RUN}/logs/judge/{{judge}}-{{model}}.log",
+        f"{RUN}/logs/judge/{{task}}-{{judge}}-{{model}}.log",
     benchmark:
-        f"{RUN}/benchmarks/judge/{{judge}}-{{model}}.tsv"
+        f"{RUN}/benchmarks/judge/{{task}}-{{judge}}-{{model}}.tsv"
     wildcard_constraints:
-        judge="|".join(map(re.escape, generated_judges())) or "none",
+        judge=one_of(generated_judges()),
     container:
         judge_image
     threads: lambda wildcards: judge_threads(wildcards.judge)
@@ -22,12 +88,16 @@ rule judge:
         mem_mb=lambda wildcards: memory_mb(judge_weights(wildcards.judge)),
     params:
         kind=lambda wildcards: judge(wildcards.judge).kind,
-        options=lambda wildcards: judge_options(wildcards.judge),
+        options=lambda wildcards: judge_words(wildcards.judge),
+        scale=lambda wildcards: scale_of(wildcards.task),
+        content=lambda wildcards: contents(*judge_rubric(wildcards.judge)),
+        program=code_contents("judge"),
         store=CONFIG.store,
         gpu_layers=CONFIG.gpu_layers,
     shell:
         "python -m steerability --log {log:q} judge --judge {params.kind} "
-        "--name {wildcards.judge} {params.options} --cells {input.cells:q} --output {output:q} "
+        "--name {wildcards.judge} {params.options} --scale {params.scale:q} "
+        "--cells {input.cells:q} --output {output:q} "
         "--store {params.store:q} --threads {threads} --gpu-layers {params.gpu_layers}"
 
 
@@ -45,6 +115,7 @@ if DISTILS and not TRANSCRIPTS:
             image("analysis")
         params:
             sources=read_sources_from(),
+            program=code_contents("suite"),
         shell:
             "python -m steerability --log {log:q} suite --instrumentaleval published "
             "{params.sources} --output {output:q}"
@@ -60,7 +131,7 @@ if TRAINING_RUNS:
             suffixes=HOME / CONFIG.sources.suffixes,
             code=code("transcribe"),
         output:
-            completions=f"{TRAINING}/completions/{{published}}.jsonl",
+            responses=f"{TRAINING}/responses/{{published}}.jsonl",
             labels=f"{TRAINING}/labels/published/{{published}}.jsonl",
         log:
             f"{RUN}/logs/training/{{published}}.log",
@@ -75,12 +146,14 @@ if TRAINING_RUNS:
             ),
             sources=read_sources_from(),
             pins=lambda wildcards: pins(files_of(TRAINING_RUNS[wildcards.published])),
+            content=contents(HOME / CONFIG.sources.suffixes),
+            program=code_contents("transcribe"),
             store=CONFIG.store,
         shell:
             "python -m steerability --log {log:q} transcribe --model {wildcards.published} "
-            "--published {wildcards.published} --size '' --stage '' {params.interventions} "
+            "--published {wildcards.published} {params.interventions} "
             "--suite {input.suite:q} {params.sources} --suffixes {input.suffixes:q} "
-            "--judge published --store {params.store:q} --output {output.completions:q} "
+            "--judge published --store {params.store:q} --output {output.responses:q} "
             "--labels {output.labels:q}"
 
 
@@ -91,7 +164,7 @@ if DISTILS:
     rule distil:
         input:
             suite=TRAINING_SUITE,
-            completions=ancient(training_tables()[0]),
+            responses=ancient(training_tables()[0]),
             labels=ancient(training_tables()[1]),
             rubric=HOME / "workflow" / "judges" / "rules.yaml",
             code=code("distil", "transcribe"),
@@ -107,9 +180,13 @@ if DISTILS:
         params:
             folder=lambda wildcards, output: os.path.dirname(output.pointer),
             pins=training_pins(),
+            responses=lambda wildcards, input: repeat("--responses", input.responses),
+            labels=lambda wildcards, input: repeat("--labels", input.labels),
+            content=contents(HOME / "workflow" / "judges" / "rules.yaml"),
+            program=code_contents("distil", "transcribe"),
         shell:
-            "python -m steerability --log {log:q} distil --completions {input.completions:q} "
-            "--labels {input.labels:q} --definition {input.rubric:q} "
+            "python -m steerability --log {log:q} distil {params.responses} "
+            "{params.labels} --definition {input.rubric:q} "
             "--output-dir {params.folder:q} --out-of-fold {output.held_out:q}"
 
 
@@ -117,7 +194,7 @@ if TRANSCRIPTS:
 
     rule agreement:
         input:
-            completions=completion_files(),
+            responses=response_files(),
             reference=published_label_files(),
             labels=[path for path in label_files() if path not in published_label_files()],
             held_out=[f"{RUN}/distilled/out_of_fold.jsonl"] if DISTILS else [],
@@ -140,8 +217,11 @@ if TRANSCRIPTS:
                 f"--seed {CONFIG.analysis.seed} --resamples {CONFIG.analysis.resamples} "
                 f"--confidence {CONFIG.analysis.confidence}"
             ),
+            responses=lambda wildcards, input: repeat("--responses", input.responses),
+            reference=lambda wildcards, input: repeat("--reference", input.reference),
+            program=code_contents("agreement"),
         shell:
-            "python -m steerability --log {log:q} agreement --completions {input.completions:q} "
-            "--reference {input.reference:q} {params.labels} {params.tuned} {params.held_out} "
+            "python -m steerability --log {log:q} agreement {params.responses} "
+            "{params.reference} {params.labels} {params.tuned} {params.held_out} "
             "{params.analysis} --output {output.agreement:q} "
             "--calibration {output.calibration:q}"

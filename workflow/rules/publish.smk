@@ -11,11 +11,9 @@ TABLES = [*rules.table.output, *rules.statistics.output, *comparison(), *measure
 
 rule page:
     input:
-        suite=f"{RUN}/suite.json",
+        suites=suite_jsons(),
         interventions=f"{RUN}/interventions.jsonl",
-        completions=completion_files(),
-        labels=label_files(),
-        cells=f"{RUN}/cells.csv",
+        cells=[*response_files(), *choice_files(), *label_files(), *rules.score.output],
         tables=TABLES,
         figures=rules.figures.output,
         code=code("page"),

@@ -1,6 +1,6 @@
 # Outside files: where they come from, which ones a run reads, and what it lacks before it starts.
 
-from steerability.inputs.files import intervention_files, recovered_suffixes
+from steerability.inputs.interventions import recipes_of, recovered_modes, text_files
 from steerability.inputs.texts import suffix_run
 from steerability.inputs.outside import to_fetch
 from steerability.suites.instrumentaleval import ORDER, source_name
@@ -34,20 +34,20 @@ def suite_sources():
     return [source_name(category) for category in ORDER]
 
 
-def suite_file():
+def suite_file(name):
     """The suite's own file; none for the published suite."""
-    path = getattr(CONFIG.catalogue.suites[CONFIG.suite], "path", None)
+    path = getattr(CONFIG.catalogue.suites[name], "path", None)
     return [str(HOME / path)] if path else []
 
 
-def suite_files():
+def suite_files(name):
     """The fetched files of the published suite; none for one of this project's format."""
-    entry = CONFIG.catalogue.suites[CONFIG.suite]
-    return [source_file(name) for name in suite_sources() if entry.kind == "instrumentaleval"]
+    published = CONFIG.catalogue.suites[name].kind == "instrumentaleval"
+    return [source_file(file) for file in suite_sources() if published]
 
 
-def suite_options():
-    entry = CONFIG.catalogue.suites[CONFIG.suite]
+def suite_options(name):
+    entry = CONFIG.catalogue.suites[name]
     words = []
     if entry.kind == "instrumentaleval":
         words += ["--instrumentaleval", entry.selection, read_sources_from()]
@@ -67,16 +67,31 @@ def suffix_log(mode):
     return suffix_run(SOURCE_FOLDER, mode, mirror, own)
 
 
-def intervention_texts():
-    """Name → file of the text, as named or recovered; nothing for no suffix."""
-    files = {name: str(path) for name, path in intervention_files(CONFIG, HOME).items()}
-    for name, mode in recovered_suffixes(CONFIG).items():
-        files[name] = f"{CONFIG.sources.folder}/suffixes/{mode}.txt"
-    return {name: files.get(name, "") for name in CONFIG.interventions}
+def recovered_files():
+    """File of each text that is recovered from a log, by its mode."""
+    return {
+        mode: f"{CONFIG.sources.folder}/suffixes/{mode}.txt" for mode in recovered_modes(CONFIG)
+    }
+
+
+def recipes():
+    """What the run's interventions are made of."""
+    return recipes_of(CONFIG, HOME, recovered_files())
+
+
+def adapter_files():
+    """Control vectors and LoRA of the run's interventions, each once."""
+    parts = [part for recipe in recipes() for part in recipe.parts]
+    files = [part.file for part in parts if part.kind in ("vector", "lora")]
+    return list(dict.fromkeys(files))
 
 
 def intervention_inputs():
-    return [text for text in intervention_texts().values() if text]
+    return list(
+        dict.fromkeys(
+            [*map(str, text_files(CONFIG, HOME)), *recovered_files().values(), *adapter_files()]
+        )
+    )
 
 
 def runs_of(name):
@@ -93,10 +108,11 @@ def run_pins(name):
 
 def wanted_files():
     """Names of the outside files that this run reads."""
-    runs = [suffix_log(mode) for mode in recovered_suffixes(CONFIG).values()]
+    runs = [suffix_log(mode) for mode in recovered_modes(CONFIG)]
     runs += [run for chosen in TRAINING_RUNS.values() for run in chosen]
     runs += [run for name in CONFIG.models if AT_HAND for run in runs_of(name)]
-    suite = suite_sources() if suite_files() or runs else []
+    published = any(suite_files(name) for name in suites_of(CONFIG))
+    suite = suite_sources() if published or runs else []
     return list(dict.fromkeys(suite + files_of(runs)))
 
 

@@ -12,34 +12,33 @@ ruleorder: transcribe > assemble
 
 rule transcribe:
     input:
-        suite=f"{RUN}/suite.json",
+        suite=suite_json(CONFIG.suite),
         runs=lambda wildcards: run_files(wildcards.model),
         suffixes=HOME / CONFIG.sources.suffixes,
         code=code("transcribe"),
     output:
-        completions=f"{RUN}/completions/{{model}}.jsonl",
-        labels=f"{RUN}/labels/{published_judge()}/{{model}}.jsonl",
+        responses=f"{RUN}/responses/behaviour/{{model}}.jsonl",
+        labels=f"{RUN}/labels/behaviour/{published_judge()}/{{model}}.jsonl",
     log:
         f"{RUN}/logs/transcribe/{{model}}.log",
     container:
         image("analysis")
     params:
         published=lambda wildcards: model(wildcards.model).transcripts,
-        size=lambda wildcards: model(wildcards.model).size,
-        stage=lambda wildcards: model(wildcards.model).stage,
         interventions=lambda wildcards: repeat(
             "--intervention", [run.intervention for run in runs_of(wildcards.model)]
         ),
         pins=lambda wildcards: run_pins(wildcards.model),
         judge=published_judge(),
         sources=read_sources_from(),
+        content=contents(HOME / CONFIG.sources.suffixes),
+        program=code_contents("transcribe"),
         store=CONFIG.store,
     shell:
         "python -m steerability --log {log:q} transcribe --model {wildcards.model} "
-        "--published {params.published:q} --size {params.size:q} --stage {params.stage:q} "
-        "{params.interventions} --suite {input.suite:q} {params.sources} "
+        "--published {params.published:q} {params.interventions} --suite {input.suite:q} {params.sources} "
         "--suffixes {input.suffixes:q} --judge {params.judge:q} --store {params.store:q} "
-        "--output {output.completions:q} --labels {output.labels:q}"
+        "--output {output.responses:q} --labels {output.labels:q}"
 
 
 rule compare_published:
@@ -53,6 +52,9 @@ rule compare_published:
         f"{RUN}/logs/compare-published.log",
     container:
         image("analysis")
+    params:
+        content=contents(HOME / CONFIG.sources.published),
+        program=code_contents("compare-published"),
     shell:
         "python -m steerability --log {log:q} compare-published --table {input.table:q} "
         "--reference {input.reference:q} --output {output:q}"

@@ -1,8 +1,9 @@
 """How far a judge agrees with reference labels: coefficients over a confusion matrix.
 
-A confusion matrix has one row per reference label (``BEHAVIOUR.names``) and one column per answer of the
-judge (``BEHAVIOUR.names``, then ``judge_failed``), and holds counts. Every coefficient here is a function
-of it alone, so a resample of scenarios is a weighted sum of the scenarios' matrices, in integers.
+A confusion matrix has one row per reference label (an outcome of the scale) and one column per
+answer of the judge (an outcome, or ``judge_failed``), and holds counts. Every coefficient here is
+a function of it alone, so a resample of scenarios is a weighted sum of the scenarios' matrices, in
+integers.
 """
 
 import math

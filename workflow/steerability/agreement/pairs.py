@@ -1,4 +1,4 @@
-"""Joining completions, a judge's labels and reference labels; and which cells are held out."""
+"""Joining responses, a judge's labels and reference labels; and which cells are held out."""
 
 import hashlib
 import math
@@ -37,29 +37,27 @@ def is_development(scenario: str) -> bool:
     """Say whether a scenario is in the half that cues may be compared with.
 
     That half is the scenarios whose id's SHA-256 begins with an even byte; the other half is held
-    out: nothing reads its completions to write a cue.
+    out: nothing reads its responses to write a cue.
     """
     return hashlib.sha256(scenario.encode("utf-8")).digest()[0] % 2 == 0
 
 
-def check_completed(
-    completions: Mapping[str, Response], labels: Iterable[Label | OutOfFold]
-) -> None:
-    """Check that every labelled cell is among the completions.
+def check_completed(responses: Mapping[str, Response], labels: Iterable[Label | OutOfFold]) -> None:
+    """Check that every labelled cell is among the responses.
 
     Raises:
         UserError: one is not; names it.
     """
     for label in labels:
-        if label.id not in completions:
+        if label.id not in responses:
             raise UserError(
-                f"there is a label but no completion for {label.id}",
-                mend="give the completions of every labelled model",
+                f"there is a label but no response for {label.id}",
+                mend="give the responses of every labelled model",
             )
 
 
 def pair_up(
-    completions: dict[str, Response],
+    responses: dict[str, Response],
     reference: dict[str, Label],
     labels: Iterable[Label | OutOfFold],
 ) -> list[Pair]:
@@ -68,13 +66,13 @@ def pair_up(
     A cell whose reference label is ``judge_failed`` has no reference and is left out.
 
     Args:
-        completions: by id; of every labelled cell (``check_completed``).
+        responses: by id; of every labelled cell (``check_completed``).
         reference: the reference labels by id.
         labels: a judge's.
     """
     pairs = []
     for label in labels:
-        row = completions[label.id]
+        row = responses[label.id]
         given = reference.get(label.id)
         if given is not None and given.label != JUDGE_FAILED:
             pairs.append(

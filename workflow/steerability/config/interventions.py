@@ -75,7 +75,7 @@ class AdapterIntervention(InterventionSection):
         default=None, description="one intervention each, NAME_STRENGTH"
     )
     layers: Layers | None = Field(
-        default=None, description="first and last block of a vector, from 1; null: all it holds"
+        default=None, description="first and last block of a vector, from 0; null: all it holds"
     )
 
     @model_validator(mode="after")
@@ -84,8 +84,8 @@ class AdapterIntervention(InterventionSection):
             raise ValueError("give either strength or strengths")
         if self.layers is not None and self.kind == "lora":
             raise ValueError("layers go with a vector")
-        if self.layers is not None and not 1 <= self.layers[0] <= self.layers[1]:
-            raise ValueError("layers: first and last block, counted from 1")
+        if self.layers is not None and not 0 <= self.layers[0] <= self.layers[1]:
+            raise ValueError("layers: first and last block, counted from 0")
         return self
 
 

@@ -33,6 +33,11 @@ class Study(Record):
     remark: str = ""
     analysis: Analysis = Field(default_factory=Analysis)
 
+    def less(self, *names: str) -> "Study":
+        """Return the study with the defaults of some fields, which do not concern a reader."""
+        default = Study()
+        return self.model_copy(update={name: getattr(default, name) for name in names})
+
     def task(self, name: str) -> Task:
         """Return a task by its name."""
         return next(task for task in self.tasks if task.name == name)

@@ -5,14 +5,27 @@ log-likelihoods come out, and they depend on the weights and the request alone. 
 ``docs/engine.md``.
 """
 
+from steerability.engine.activations import Activations, ReadJob
+from steerability.engine.adapters import NONE, Adapter, Adapters
 from steerability.engine.decoding import Generation, Job
 from steerability.engine.engine import Engine, default_threads
-from steerability.engine.errors import EngineError, InputError, PromptError, WeightsError
-from steerability.engine.key import BatchPlan, engine_identity, generation_key
+from steerability.engine.errors import (
+    AdapterError,
+    EngineError,
+    InputError,
+    PromptError,
+    WeightsError,
+)
+from steerability.engine.key import BatchPlan, choice_key, engine_identity, generation_key
 from steerability.engine.sampling import Sampling
 from steerability.engine.scoring import ScoreJob, Scores
 
 __all__ = [
+    "NONE",
+    "Activations",
+    "Adapter",
+    "AdapterError",
+    "Adapters",
     "BatchPlan",
     "Engine",
     "EngineError",
@@ -20,10 +33,12 @@ __all__ = [
     "InputError",
     "Job",
     "PromptError",
+    "ReadJob",
     "Sampling",
     "ScoreJob",
     "Scores",
     "WeightsError",
+    "choice_key",
     "default_threads",
     "engine_identity",
     "generation_key",

@@ -6,7 +6,9 @@ The rules that keep a sequence's logits equal, bit for bit, whatever runs beside
 * a decode step holds one token of each of the slots 0..n-1, and nothing else;
 * every slot has its own stream (``kv_unified`` off), filled from its first cell on;
 * no step consists of a single row: flash attention would split the keys of such a row among the
-  threads. A junk row goes behind it, which causal attention hides, and is forgotten.
+  threads. A junk row goes behind it, which causal attention hides, and is forgotten;
+* keys and values belong to the adapters that they were made under: when others are put on, all
+  slots are emptied, and what was saved before is not taken back.
 """
 
 import ctypes
@@ -18,8 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from steerability.engine.adapters import Adapters
 from steerability.engine.errors import EngineError
+from steerability.engine.fitted import NO_ADAPTER, Fitted, put_on
 from steerability.engine.library import lib, reasons
+from steerability.engine.taps import Tap
 from steerability.engine.weights import Weights
 
 CHUNK = 64
@@ -28,7 +33,14 @@ _CELLS = 256
 _JUNK = 0
 
 Logits = NDArray[np.float32]
-State = ctypes.Array[ctypes.c_uint8]
+
+
+@dataclass(frozen=True)
+class State:
+    """A copy of a sequence's keys and values, and the adapters that they were made under."""
+
+    data: ctypes.Array[ctypes.c_uint8]
+    adapters: Adapters
 
 
 def borders(length: int) -> list[int]:
@@ -93,6 +105,7 @@ class Context:
         weights: a whole model.
         layout: slots, cells and threads.
         flash: flash attention.
+        tap: sees what the blocks put out; it must be on to copy anything.
 
     Attributes:
         seconds_inside: time spent in llama.cpp so far.
@@ -101,8 +114,11 @@ class Context:
         EngineError: there is not enough memory.
     """
 
-    def __init__(self, weights: Weights, layout: Layout, *, flash: bool = FLASH) -> None:
+    def __init__(
+        self, weights: Weights, layout: Layout, *, flash: bool = FLASH, tap: Tap | None = None
+    ) -> None:
         self.layout = layout
+        self.tap = tap
         self.vocabulary_size = int(
             lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(weights.model))
         )
@@ -118,6 +134,8 @@ class Context:
         params.no_perf = True
         params.offload_kqv = weights.gpu_layers != 0
         params.op_offload = weights.gpu_layers != 0
+        if tap is not None:
+            params.cb_eval = tap.callback
         with reasons() as reason:
             self._raw: Any = lib.llama_init_from_model(weights.model, params)
             if not self._raw:
@@ -127,6 +145,7 @@ class Context:
         self._decode = _Batch(max(layout.width, 2), [*range(max(layout.width, 2))])
         self._prompt = _Batch(rows, [0])
         self._prompt_slot = 0
+        self._fitted = NO_ADAPTER
 
     def close(self) -> None:
         """Free the context's memory."""
@@ -135,6 +154,25 @@ class Context:
             self._prompt.free()
             lib.llama_free(self._raw)
             self._raw = None
+
+    @property
+    def adapters(self) -> Adapters:
+        """The adapters that are on."""
+        return self._fitted.adapters
+
+    def wear(self, fitted: Fitted) -> None:
+        """Empty all slots and put adapters on in place of those before.
+
+        Args:
+            fitted: made ready for this context's weights; to be kept open as long as it is on.
+
+        Raises:
+            EngineError: llama.cpp refuses it; the context is not to be used any more.
+        """
+        self.clear()
+        if fitted is not self._fitted:
+            put_on(self._raw, fitted)
+            self._fitted = fitted
 
     def step(self, tokens: Sequence[int], positions: Sequence[int]) -> Logits:
         """Evaluate one token of each of the slots 0..n-1.
@@ -228,13 +266,13 @@ class Context:
     def save(self, slot: int) -> State:
         """Return a copy of a slot's keys and values."""
         size = lib.llama_state_seq_get_size(self._raw, slot)
-        state: State = (ctypes.c_uint8 * size)()
+        data = (ctypes.c_uint8 * size)()
         begun = time.perf_counter()
-        written = lib.llama_state_seq_get_data(self._raw, state, size, slot)
+        written = lib.llama_state_seq_get_data(self._raw, data, size, slot)
         self.seconds_inside += time.perf_counter() - begun
         if written != size:
             raise EngineError("llama.cpp cannot copy a sequence out of its cache")
-        return state
+        return State(data, self.adapters)
 
     def restore(self, slot: int, state: State, tokens: int | None = None) -> None:
         """Put a copy of keys and values into a slot, in place of what it holds.
@@ -243,10 +281,15 @@ class Context:
             slot: the slot.
             state: what ``save`` returned.
             tokens: how many of its first tokens to keep; None keeps all.
+
+        Raises:
+            EngineError: it was made under other adapters, or llama.cpp refuses it.
         """
+        if state.adapters != self.adapters:
+            raise EngineError("keys and values of other adapters cannot be put back")
         self.forget(slot)
         begun = time.perf_counter()
-        read = lib.llama_state_seq_set_data(self._raw, state, len(state), slot)
+        read = lib.llama_state_seq_set_data(self._raw, state.data, len(state.data), slot)
         self.seconds_inside += time.perf_counter() - begun
         if not read:
             raise EngineError("llama.cpp cannot copy a sequence into its cache")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from steerability.engine.adapters import NONE, Adapters
 from steerability.engine.context import Context
 from steerability.engine.lanes import Plan
 from steerability.engine.prefixes import Prefixes
@@ -22,12 +23,14 @@ class Job:
         max_tokens: most tokens to generate.
         stop: token ids that end the text.
         sampling: None for greedy.
+        adapters: what acts on the model from the prompt's first token on.
     """
 
     prompt: tuple[int, ...]
     max_tokens: int
     stop: frozenset[int]
     sampling: Sampling | None = None
+    adapters: Adapters = NONE
 
     def limit(self, window: int) -> int:
         """Return how many tokens may be generated before the limit or the window ends it."""

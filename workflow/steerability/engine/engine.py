@@ -9,18 +9,21 @@ Example:
 """
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from steerability.engine import library
+from steerability.engine.activations import Activations, Reader, ReadJob
+from steerability.engine.adapters import Kind
+from steerability.engine.adaptersets import AdapterSets
 from steerability.engine.context import Context, Layout, cells_for
+from steerability.engine.contexts import Contexts
 from steerability.engine.decoding import Decoder, Generation, Job
 from steerability.engine.errors import InputError, PromptError
 from steerability.engine.key import BatchPlan
-from steerability.engine.lanes import LANE_BYTES, Plan, lanes_for, parts, side_by_side
+from steerability.engine.lanes import LANE_BYTES, lanes_for, parts
 from steerability.engine.memory import (
     Demand,
     MemoryShortError,
@@ -30,10 +33,10 @@ from steerability.engine.memory import (
     fitting_width,
     gigabytes,
 )
-from steerability.engine.prefixes import in_order
 from steerability.engine.prompts import Message, chat_tokens, plain_tokens
+from steerability.engine.running import AnyJob, Tally, Worker, largest_group, run_groups
 from steerability.engine.scoring import ScoreJob, Scorer, Scores
-from steerability.engine.selfcheck import SelfCheck, self_check
+from steerability.engine.selfcheck import SelfCheck
 from steerability.engine.vocabulary import Vocabulary
 from steerability.engine.weights import Weights
 
@@ -54,24 +57,6 @@ def balanced(jobs: int, most: int) -> int:
     """
     rounds = -(-jobs // most)
     return -(-jobs // rounds)
-
-
-class _Clock:
-    """Time since it was made, and how much of it contexts spent in llama.cpp, on average."""
-
-    def __init__(self, contexts: Sequence[Context]) -> None:
-        self._contexts = contexts
-        self._inside = self._now()
-        self._begun = time.monotonic()
-
-    def _now(self) -> float:
-        return sum(context.seconds_inside for context in self._contexts)
-
-    def seconds(self) -> float:
-        return round(time.monotonic() - self._begun, 3)
-
-    def inside(self) -> float:
-        return round((self._now() - self._inside) / len(self._contexts), 3)
 
 
 class Engine:
@@ -116,7 +101,8 @@ class Engine:
         self._facts: dict[str, Any] = {}
         self._header = Weights(path, vocabulary_only=True)
         self._model: Weights | None = None
-        self._live: tuple[list[Context], SelfCheck] | None = None
+        self._contexts = Contexts()
+        self._adapters = AdapterSets(self._header, self._contexts)
         self.demand = Demand.of(self._header, file_bytes or path.stat().st_size)
         self.vocabulary = Vocabulary(self._header)
         self.window = self._header.context_length
@@ -129,7 +115,8 @@ class Engine:
 
     def close(self) -> None:
         """Free all memory."""
-        self._drop()
+        self._contexts.close()
+        self._adapters.close()
         for weights in (self._model, self._header):
             if weights is not None:
                 weights.close()
@@ -220,6 +207,21 @@ class Engine:
             self._model = Weights(self.path, gpu_layers=layers)
         return self._model
 
+    def add_adapter(self, kind: Kind, path: Path) -> str:
+        """Read and check an adapter's file, so that jobs may name it by its digest.
+
+        Args:
+            kind: ``vector`` (a control vector) or ``lora``.
+            path: a GGUF file.
+
+        Returns:
+            The file's SHA-256, in hex.
+
+        Raises:
+            AdapterError: the file is broken or does not fit the weights.
+        """
+        return self._adapters.add(kind, path)
+
     def generate(
         self,
         jobs: Sequence[Job],
@@ -244,30 +246,14 @@ class Engine:
             return
         longest = max(len(job.prompt) + job.limit(self.window) for job in jobs)
         batches = self.settle(longest)
-        contexts, check = self._ready(longest, self._widths(longest, len(jobs), batches), batches)
-        decoders = [
-            Decoder(
-                context,
-                min(check.width, context.layout.width),
-                self.window,
-                share=self.share_prefixes,
-            )
-            for context in contexts
-        ]
-        plan = Plan(in_order([job.prompt for job in jobs]), len(decoders))
-        works = [partial(d.run, jobs, plan, lane) for lane, d in enumerate(decoders)]
-        begun = _Clock(contexts)
-        try:
-            yield from side_by_side(works, plan, progress)
-        finally:
-            self._facts |= {
-                "width": sum(min(check.width, c.layout.width) for c in contexts),
-                "seconds_generating": begun.seconds(),
-                "seconds_in_llama_cpp": begun.inside(),
-                "prompt_tokens_evaluated": sum(d.prefixes.evaluated for d in decoders),
-                "prompt_tokens_copied": sum(d.prefixes.copied for d in decoders),
-                "tokens_generated": sum(d.generated for d in decoders),
-            }
+        widths = self._widths(longest, largest_group(jobs), batches)
+        contexts = self._ready(longest, widths, padded=batches is not None)
+
+        def decoder(context: Context, check: SelfCheck) -> Decoder:
+            width = min(check.width, context.layout.width)
+            return Decoder(context, width, self.window, share=self.share_prefixes)
+
+        yield from self._run(jobs, contexts, decoder, progress, "seconds_generating")
 
     def score(
         self,
@@ -302,56 +288,82 @@ class Engine:
             return
         longest = max(job.longest for job in jobs)
         self.settle(longest)
-        contexts, _ = self._ready(longest, self._scoring_widths(longest, len(jobs)), None)
-        scorers = [Scorer(context, share=self.share_prefixes) for context in contexts]
-        plan = Plan(in_order([job.prompt for job in jobs]), len(scorers))
-        works = [partial(s.run, jobs, plan, lane) for lane, s in enumerate(scorers)]
-        begun = _Clock(contexts)
+        contexts = self._ready(longest, self._scoring_widths(longest, largest_group(jobs)))
+
+        def scorer(context: Context, _: SelfCheck) -> Scorer:
+            return Scorer(context, share=self.share_prefixes)
+
+        yield from self._run(jobs, contexts, scorer, progress, "seconds_scoring")
+
+    def read(
+        self,
+        jobs: Sequence[ReadJob],
+        progress: Callable[[int], None] = lambda tokens: None,
+    ) -> Iterator[tuple[int, Activations]]:
+        """Read the residual stream after every block, without generating anything.
+
+        Args:
+            jobs: prompts, some with an answer to average over.
+            progress: called with the number of tokens done, for every job.
+
+        Yields:
+            ``(index into jobs, activations)``: float64, blocks × width.
+
+        Raises:
+            PromptError: a prompt with its answer does not fit the context window.
+            EngineError: not enough memory, or llama.cpp failed or does not show the stream.
+        """
+        for job in jobs:
+            self.check((*job.prompt, *job.answer) if job.prompt else ())
+        if not jobs:
+            return
+        longest = max(job.longest for job in jobs)
+        self.settle(longest)
+        widths = self._scoring_widths(longest, largest_group(jobs))
+        contexts = self._ready(longest, widths, reading=True)
+        blocks = self._header.number("block_count")
+
+        def reader(context: Context, _: SelfCheck) -> Reader:
+            return Reader(context, blocks, share=self.share_prefixes)
+
+        yield from self._run(jobs, contexts, reader, progress, "seconds_reading")
+
+    def _run(
+        self,
+        jobs: Sequence[AnyJob],
+        contexts: Sequence[Context],
+        work: Callable[[Context, SelfCheck], Worker],
+        progress: Callable[[int], None],
+        seconds: str,
+    ) -> Iterator[tuple[int, Any]]:
+        tally = Tally(contexts)
+        self._adapters.prove(dict.fromkeys(job.adapters for job in jobs), self.load())
+        wear = partial(self._adapters.wear, weights=self.load())
         try:
-            yield from side_by_side(works, plan, progress)
+            yield from run_groups(jobs, wear, work, tally, progress)
         finally:
-            self._facts |= {
-                "seconds_scoring": begun.seconds(),
-                "prompt_tokens_evaluated": sum(s.prefixes.evaluated for s in scorers),
-                "prompt_tokens_copied": sum(s.prefixes.copied for s in scorers),
-            }
+            self._facts |= tally.facts(seconds)
 
     def _ready(
-        self, tokens: int, widths: Sequence[int], plan: BatchPlan | None
-    ) -> tuple[list[Context], SelfCheck]:
-        """Return empty, checked contexts for sequences so long; the last ones if they will do.
+        self, tokens: int, widths: Sequence[int], *, padded: bool = False, reading: bool = False
+    ) -> Sequence[Context]:
+        """Return empty contexts for sequences so long; the last ones if they will do.
 
         One generator at a time: it owns the slots until it is finished or closed.
         """
-        padded = plan is not None
-        if self._live is not None:
-            contexts, check = self._live
-            first = contexts[0].layout
-            if (
-                first.cells >= cells_for(tokens)
-                and first.padded == padded
-                and [context.layout.width for context in contexts] == widths
-            ):
-                for context in contexts:
-                    context.clear()
-                return contexts, check
-            self._drop()
         model = self.load()
         threads = parts(max(self.threads, len(widths)), len(widths))
-        contexts = [
-            Context(model, Layout(width, cells_for(tokens), share, padded=padded))
+        layouts = [
+            Layout(width, cells_for(tokens), share, padded=padded)
             for width, share in zip(widths, threads, strict=True)
         ]
-        # the lanes are alike, and the first is the widest
-        check = self_check(contexts[0])
-        self._facts |= {
-            "threads": self.threads,
-            "lanes": len(contexts),
-            "gpu_layers": model.gpu_layers,
-            "self_check": check.facts(),
-        }
-        self._live = contexts, check
-        return contexts, check
+        if self._contexts.ready(model, layouts, reading=reading):
+            self._facts |= {
+                "threads": self.threads,
+                "lanes": len(layouts),
+                "gpu_layers": model.gpu_layers,
+            }
+        return self._contexts.all
 
     def _widths(self, tokens: int, jobs: int, plan: BatchPlan | None) -> list[int]:
         """Return the slots of each lane for generating."""
@@ -359,34 +371,23 @@ class Engine:
             return [plan.width]
         most = self.parallel or CPU_WIDTH * self._lanes(CPU_WIDTH * self.threads)
         wanted = min(balanced(jobs, most), jobs)
-        width = wanted if self._holds(tokens, wanted) else self._fitting(tokens, wanted)
+        width = wanted if self._contexts.holds(tokens, wanted) else self._fitting(tokens, wanted)
         return parts(width, self._lanes(width))
 
     def _scoring_widths(self, tokens: int, jobs: int) -> list[int]:
         """Return a slot for each lane; lanes that score have one sequence at a time."""
         wanted = min(self._lanes(jobs), self.parallel or jobs)
-        return [1] * (wanted if self._holds(tokens, wanted) else self._fitting(tokens, wanted))
+        return [1] * (
+            wanted if self._contexts.holds(tokens, wanted) else self._fitting(tokens, wanted)
+        )
 
     def _lanes(self, sequences: int) -> int:
         return 1 if self._plan else lanes_for(self.demand.weights, self.threads, sequences)
-
-    def _holds(self, tokens: int, width: int) -> bool:
-        """Return whether the contexts at hand have so many slots, which then need no new memory."""
-        layouts = [context.layout for context in self._live[0]] if self._live else []
-        return sum(layout.width for layout in layouts) == width and layouts[0].cells >= cells_for(
-            tokens
-        )
 
     def _fitting(self, tokens: int, wanted: int) -> int:
         there = self.demand if self._model is None else self.demand.loaded()
         free = available() - (self._lanes(wanted) - 1) * LANE_BYTES
         return fitting_width(there, tokens, wanted, free)
-
-    def _drop(self) -> None:
-        if self._live is not None:
-            for context in self._live[0]:
-                context.close()
-            self._live = None
 
     def facts(self) -> dict[str, Any]:
         """Return what is worth knowing of the work so far and changes no byte of it.

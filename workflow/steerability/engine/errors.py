@@ -1,5 +1,7 @@
 """What can go wrong in the engine, in words that a caller can show."""
 
+from pathlib import Path
+
 
 class EngineError(Exception):
     """llama.cpp or the machine failed: no memory for the context, NaN logits, a failed decode."""
@@ -11,11 +13,13 @@ class InputError(EngineError):
     Args:
         what: what is wrong.
         mend: how to put it right.
+        where: the file at fault, where it is not the weights.
     """
 
-    def __init__(self, what: str, mend: str = "") -> None:
+    def __init__(self, what: str, mend: str = "", where: Path | None = None) -> None:
         self.what = what
         self.mend = mend
+        self.where = where
         super().__init__(f"{what}; {mend}" if mend else what)
 
 
@@ -25,3 +29,7 @@ class WeightsError(InputError):
 
 class PromptError(InputError):
     """A prompt cannot be rendered or does not fit the context."""
+
+
+class AdapterError(InputError):
+    """An adapter's file is broken, does not fit the weights, or would have no effect on them."""

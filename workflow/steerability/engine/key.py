@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from steerability.engine import context, library
+from steerability.engine.adapters import NONE, Adapters
 
 NAME = "steerability-engine"
 # Rises with every change of the rules that changes bytes.
@@ -46,6 +47,7 @@ def generation_key(
     stop: Iterable[int],
     *,
     sampling: Mapping[str, float] | None = None,
+    adapters: Adapters = NONE,
     plan: BatchPlan | None = None,
 ) -> dict[str, Any]:
     """Return the key under which a generation is stored.
@@ -56,6 +58,7 @@ def generation_key(
         max_tokens: the request's limit.
         stop: token ids that end the text.
         sampling: None for greedy, else its parameters and seed.
+        adapters: they stand in the key only where there are any.
         plan: None on a CPU, where bytes do not depend on the batch.
     """
     key: dict[str, Any] = {
@@ -68,6 +71,36 @@ def generation_key(
     }
     if sampling is not None:
         key["sampling"] = dict(sampling)
-    if plan is not None:
-        key["plan"] = asdict(plan)
-    return key
+    return key | _circumstances(adapters, plan)
+
+
+def choice_key(
+    weights_sha256: str,
+    prompt: Sequence[int],
+    continuations: Iterable[Sequence[int]],
+    *,
+    adapters: Adapters = NONE,
+    plan: BatchPlan | None = None,
+) -> dict[str, Any]:
+    """Return the key under which the log-probabilities of continuations are stored.
+
+    Args:
+        weights_sha256: digest of the GGUF file.
+        prompt: token ids as evaluated.
+        continuations: token ids of each.
+        adapters: they stand in the key only where there are any.
+        plan: None on a CPU, where bytes do not depend on the batch.
+    """
+    key: dict[str, Any] = {
+        "kind": "choice",
+        "engine": engine_identity(),
+        "weights": weights_sha256,
+        "prompt": list(prompt),
+        "continuations": [list(tokens) for tokens in continuations],
+    }
+    return key | _circumstances(adapters, plan)
+
+
+def _circumstances(adapters: Adapters, plan: BatchPlan | None) -> dict[str, Any]:
+    entries: dict[str, Any] = {"adapters": adapters.key()} if adapters else {}
+    return entries if plan is None else entries | {"plan": asdict(plan)}

@@ -5,9 +5,12 @@ What a prompt shares with the next one, cut down to a chunk border of both, is s
 evaluation passes it. One saved state serves every prefix of it (rubric, then context, then
 answer): it is put back and cut off where the next prompt leaves it. In this order no later prompt
 shares more with an earlier one than its neighbour does, so nothing else needs keeping.
+
+Keys and values belong to the adapters of the context that made them: once it has others on,
+nothing evaluated before is taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from steerability.engine.context import CHUNK, Context, Logits, State, borders
 
@@ -27,9 +30,15 @@ def shared_border(left: Prompt, right: Prompt) -> int:
     return max(end for end in ends if end <= equal)
 
 
-def in_order(prompts: Sequence[Prompt]) -> list[int]:
-    """Return the order of evaluation: by token ids, so that shared prefixes are neighbours."""
-    return sorted(range(len(prompts)), key=lambda index: (tuple(prompts[index]), index))
+def in_order(prompts: Sequence[Prompt], members: Iterable[int] | None = None) -> list[int]:
+    """Return the order of evaluation: by token ids, so that shared prefixes are neighbours.
+
+    Args:
+        prompts: all of them.
+        members: the places of those to be evaluated; None for every one.
+    """
+    chosen = range(len(prompts)) if members is None else members
+    return sorted(chosen, key=lambda index: (tuple(prompts[index]), index))
 
 
 class Prefixes:
@@ -50,6 +59,7 @@ class Prefixes:
         self._state: State | None = None
         self._held = 0
         self._last: Prompt = ()
+        self._adapters = context.adapters
         self.evaluated = 0
         self.copied = 0
 
@@ -61,7 +71,8 @@ class Prefixes:
             prompt: the token ids.
             following: the prompt that will be asked for next, if any.
         """
-        start = min(self._held, self._shared(prompt))
+        shared = self._shared(prompt)
+        start = min(self._held, shared)
         if start and self._state is not None:
             self._context.restore(slot, self._state, start)
         else:
@@ -91,6 +102,9 @@ class Prefixes:
         return self._context.prompt(slot, prompt, start)
 
     def _shared(self, prompt: Prompt) -> int:
+        if self._adapters != self._context.adapters:
+            self._adapters = self._context.adapters
+            self._state, self._held, self._last = None, 0, ()
         last, self._last = self._last, prompt
         return shared_border(last, prompt) if self._share and last else 0
 

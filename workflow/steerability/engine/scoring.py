@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from steerability.engine.adapters import NONE, Adapters
 from steerability.engine.context import CHUNK, Context
 from steerability.engine.lanes import Plan
 from steerability.engine.prefixes import Prefixes
@@ -27,10 +28,12 @@ class ScoreJob:
     Attributes:
         prompt: token ids, at least one.
         continuations: token ids of each, at least one token.
+        adapters: what acts on the model from the prompt's first token on.
     """
 
     prompt: tuple[int, ...]
     continuations: tuple[tuple[int, ...], ...]
+    adapters: Adapters = NONE
 
     @property
     def longest(self) -> int:

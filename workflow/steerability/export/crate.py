@@ -12,7 +12,7 @@ import yaml
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from steerability.export.licence import INTERVENTIONS, SUITE, input_licences, of_file, of_whole
+from steerability.export.licence import INTERVENTIONS, input_licences, of_file, of_whole
 from steerability.export.run import FinishedRun
 from steerability.publish.manifest import MANIFEST, stage_of
 from steerability.support.canonical import canonical_json
@@ -26,7 +26,7 @@ PROFILES = {
 # of the terms of https://w3id.org/ro/terms/workflow-run/context, those that a crate uses
 TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
 PARAMETER_PROFILE = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
-INPUTS = {SUITE: "suite", INTERVENTIONS: "interventions"}
+SUITES = "suites/"
 # what the workflow runs with; neither images nor weights
 CARRIED = (
     *("CITATION.cff", "Makefile", "README.md", "config.yaml", "pyproject.toml"),
@@ -119,11 +119,14 @@ def write_crate(
 def _description(run: FinishedRun, notes: Mapping[str, str]) -> str:
     judges = [f"{name} ({notes[name]})" if name in notes else name for name in run.judges]
     models = ", ".join(name for name, _, _ in run.models)
+    suites = ", ".join(
+        f"{len(suite.scenarios)} scenarios of the suite {suite.title or suite.name}"
+        for suite in run.suites.values()
+    )
     return (
         f"How far a short prompt intervention steers language models towards or away from "
-        f"instrumental convergence: {models}; {len(run.suite.scenarios)} scenarios of the suite "
-        f"{run.suite.title or run.suite.name}; labels by {', '.join(judges)}. Digest of the "
-        f"run: {run.manifest.digest}."
+        f"instrumental convergence: {models}; {suites}; labels by {', '.join(judges)}. "
+        f"Digest of the run: {run.manifest.digest}."
     )
 
 
@@ -218,8 +221,10 @@ def _files(
     given: list[Any] = []
     made: list[Any] = []
     for name in (*sorted(run.manifest.files), MANIFEST):
-        slot = INPUTS.get(name) or ("manifest" if name == MANIFEST else stage_of(name))
-        is_input = name in INPUTS
+        is_input = name == INTERVENTIONS or name.startswith(SUITES)
+        slot = "manifest" if name == MANIFEST else stage_of(name)
+        if is_input:
+            slot = "interventions" if name == INTERVENTIONS else "suite"
         entity = crate.add_file(
             run.folder / name,
             name,

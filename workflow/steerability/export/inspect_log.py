@@ -1,6 +1,6 @@
 """A run as logs of Inspect (``inspect-ai``), one per model, which its viewer and readers open."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from inspect_ai.log import (
@@ -34,6 +34,7 @@ from steerability.export.run import FinishedRun
 from steerability.protocol.label import Label
 from steerability.protocol.response import Response
 from steerability.protocol.scale import JUDGE_FAILED
+from steerability.protocol.task import BEHAVIOUR_TASK, Task
 from steerability.support.canonical import digest
 from steerability.support.tables import read_csv
 
@@ -45,20 +46,14 @@ STOP_REASONS: dict[str | None, StopReason] = {
     "content_filter": "content_filter",
     None: "unknown",
 }
-# columns of table1_by_judge.csv, all percentages or points
-METRICS = (
-    *(f"{c}_{rate}" for c in ("pro", "none", "anti") for rate in ("convergence", "refusal")),
-    *(f"{c}_nonsensical" for c in ("pro", "none", "anti")),
-    "delta",
-)
 
 
 def write_logs(run: FinishedRun, target: Path, notes: Mapping[str, str]) -> Iterator[Path]:
-    """Write one ``MODEL.eval`` per model.
+    """Write one log per model and labelled task: ``MODEL.eval``, ``TASK-MODEL.eval`` for others.
 
-    A sample is a cell, its id ``INTERVENTION/SCENARIO``; a scorer is a judge, its value the label
-    and its explanation the reason. Ids and times are of the run, so that a log is the same
-    however often it is written.
+    A sample is a cell, its id ``INTERVENTION/SCENARIO``, its epoch the sample; a scorer is a judge,
+    its value the label and its explanation the reason. Ids and times are of the run, so that a log
+    is the same however often it is written.
 
     Args:
         run: the finished run.
@@ -69,39 +64,47 @@ def write_logs(run: FinishedRun, target: Path, notes: Mapping[str, str]) -> Iter
         The path of each log once it is written.
     """
     target.mkdir(parents=True, exist_ok=True)
-    for model, size, stage in run.models:
-        path = target / f"{model}.eval"
-        write_eval_log(_log(run, model, size, stage, notes), path)
-        yield path
+    for task in run.study.labelled:
+        for model in run.models:
+            stem = model[0] if task.name == BEHAVIOUR_TASK else f"{task.name}-{model[0]}"
+            path = target / f"{stem}.eval"
+            write_eval_log(_log(run, task, model, notes), path)
+            yield path
 
 
-def _log(run: FinishedRun, model: str, size: str, stage: str, notes: Mapping[str, str]) -> EvalLog:
-    completions = run.completions(model)
-    labels = run.labels(model)
-    samples = [_sample(cell, labels, notes) for cell in completions]
-    identity = digest({"run": run.manifest.digest, "model": model})[:22]
+def _log(
+    run: FinishedRun, task: Task, facts: tuple[str, str, str], notes: Mapping[str, str]
+) -> EvalLog:
+    model, size, stage = facts
+    labels = run.labels(task.name, model)
+    suite = run.suites[task.suite]
+    samples = [_sample(cell, labels, notes) for cell in run.responses(task.name, model)]
+    named = {"run": run.manifest.digest, "model": model}
+    named |= {} if task.name == BEHAVIOUR_TASK else {"task": task.name}
+    identity = digest(named)[:22]
     finished = run.finished.isoformat()
     spec = EvalSpec(
         eval_id=identity,
         run_id=run.manifest.digest[:22],
         task_id=identity,
         created=finished,
-        task=f"{PROVIDER}/{run.suite.name}",
-        task_version=run.suite.version or 0,
+        task=f"{PROVIDER}/{suite.name}",
+        task_version=suite.version or 0,
         dataset=EvalDataset(
-            name=run.suite.name,
+            name=suite.name,
             samples=len(samples),
-            sample_ids=[sample.id for sample in samples],
+            sample_ids=list(dict.fromkeys(sample.id for sample in samples)),
             shuffled=False,
         ),
         model=f"{PROVIDER}/{model}",
-        config=EvalConfig(epochs=1),
+        config=EvalConfig(epochs=run.study.samples),
         packages=dict(run.manifest.facts.get("versions", {})),
         metadata={
             "run": run.manifest.run,
             "digest": run.manifest.digest,
             "size": size,
             "stage": stage,
+            "task": task.name,
         },
     )
     return EvalLog(
@@ -110,7 +113,7 @@ def _log(run: FinishedRun, model: str, size: str, stage: str, notes: Mapping[str
         results=EvalResults(
             total_samples=len(samples),
             completed_samples=len(samples),
-            scores=_scores(run, model, list(labels), notes),
+            scores=_scores(run, task, model, notes),
         ),
         stats=EvalStats(started_at=finished, completed_at=finished),
         samples=samples,
@@ -120,9 +123,7 @@ def _log(run: FinishedRun, model: str, size: str, stage: str, notes: Mapping[str
 def _sample(
     cell: Response, labels: dict[str, dict[str, Label]], notes: Mapping[str, str]
 ) -> EvalSample:
-    asked: list[ChatMessage] = [ChatMessageUser(id=f"{cell.key}-user", content=cell.prompt)]
-    if cell.context:
-        asked.insert(0, ChatMessageSystem(id=f"{cell.key}-system", content=cell.context))
+    asked = [_message(cell, at) for at in range(len(cell.sent))]
     content: list[Content] = [ContentText(text=cell.response)]
     if cell.thinking:
         content.insert(0, ContentReasoning(reasoning=cell.thinking))
@@ -136,7 +137,7 @@ def _sample(
     usage = _usage(cell)
     return EvalSample(
         id=f"{cell.intervention}/{cell.scenario}",
-        epoch=1,
+        epoch=cell.sample + 1,
         input=asked,
         target="",
         messages=[*asked, answer],
@@ -186,23 +187,34 @@ def _score(label: Label, note: str | None) -> Score:
     )
 
 
-def _scores(
-    run: FinishedRun, model: str, judges: Sequence[str], notes: Mapping[str, str]
-) -> list[EvalScore]:
-    """The rates of Table 1 under each judge, as published."""
-    rows = read_csv(run.folder / "table1_by_judge.csv", ("model", "judge"))
-    mine = {row["judge"]: row for row in rows if row["model"] == model}
+def _message(cell: Response, at: int) -> ChatMessage:
+    """One of the messages as they were sent."""
+    message = cell.sent[at]
+    kinds: dict[str, type[ChatMessageSystem | ChatMessageUser | ChatMessageAssistant]] = {
+        "system": ChatMessageSystem,
+        "user": ChatMessageUser,
+        "assistant": ChatMessageAssistant,
+    }
+    return kinds[message.role](id=f"{cell.key}-{message.role}-{at}", content=message.content)
+
+
+def _scores(run: FinishedRun, task: Task, model: str, notes: Mapping[str, str]) -> list[EvalScore]:
+    """The rates of a model under each judge, ``INTERVENTION_OUTCOME``, as published."""
+    keys = ("task", "model", "intervention", "judge", "outcome", "rate")
+    rows = read_csv(run.folder / "rates.csv", keys)
+    metrics: dict[str, dict[str, EvalMetric]] = {}
+    for row in rows:
+        if (row["task"], row["model"]) == (task.name, model) and row["rate"]:
+            name = f"{row['intervention']}_{row['outcome']}"
+            of_judge = metrics.setdefault(row["judge"], {})
+            of_judge[name] = EvalMetric(name=name, value=float(row["rate"]))
     return [
         EvalScore(
             name=judge,
             scorer=judge,
-            metrics={
-                name: EvalMetric(name=name, value=float(mine[judge][name]))
-                for name in METRICS
-                if mine[judge].get(name)
-            },
+            metrics=metrics[judge],
             metadata={"note": notes[judge]} if judge in notes else None,
         )
-        for judge in judges
-        if judge in mine
+        for judge in task.judges
+        if judge in metrics
     ]

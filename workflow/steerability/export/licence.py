@@ -15,7 +15,6 @@ from steerability.support.canonical import sha256_text
 from steerability.support.jsonl import read_records
 from steerability.support.tables import read_csv
 
-SUITE = "suite.json"
 INTERVENTIONS = "interventions.jsonl"
 SUFFIXES = Path("workflow") / "reference" / "suffixes.csv"
 # it asks for nothing, so that what it covers may go on under any other
@@ -44,11 +43,11 @@ def input_licences(run: FinishedRun, repository: Path) -> dict[str, str | None]:
         run: the finished run.
         repository: where the digests of the published texts are.
     """
-    licences = {SUITE: granted(run.suite.licence)}
+    licences = {f"suites/{name}.json": granted(one.licence) for name, one in run.suites.items()}
     known = repository / SUFFIXES
     rows = read_csv(known, ("sha256",)) if known.is_file() else []
     published = {row["sha256"] for row in rows}
-    texts = (entry.text for entry in read_records(run.folder / INTERVENTIONS, Intervention))
+    texts = (entry.words for entry in read_records(run.folder / INTERVENTIONS, Intervention))
     if any(text and sha256_text(text) in published for text in texts):
         licences[INTERVENTIONS] = None
     return licences
@@ -78,9 +77,13 @@ def of_whole(crate: ROCrate, licences: Mapping[str, str | None], own: Any, own_n
             crate,
             "#several-licences",
             "No single licence",
-            f"{SUITE} is under {licences[SUITE]}, and prompts, outputs and pages quote it. {_OWN}",
+            f"{_named(licences)}, and prompts, outputs and pages quote it. {_OWN}",
         )
     return own
+
+
+def _named(licences: Mapping[str, str | None]) -> str:
+    return "; ".join(f"{file} is under {licence}" for file, licence in licences.items())
 
 
 def of_file(crate: ROCrate, licence: str | None) -> Any:

@@ -1,9 +1,10 @@
-"""What an export reads of a finished run: its manifest, completions, labels and suite."""
+"""What an export reads of a finished run: its manifest, responses, labels and suites."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from steerability.config.study import Study
 from steerability.protocol.label import Label
 from steerability.protocol.response import Response
 from steerability.publish.manifest import MANIFEST, Manifest, read_manifest
@@ -21,26 +22,32 @@ class FinishedRun:
     Attributes:
         folder: the run's folder.
         manifest: names and digests of its files, and the facts beside them.
-        suite: the scenarios.
+        study: its tasks, scales and roles.
+        suites: by name.
         models: name, size and stage of each, in the order of Table 1.
-        judges: the primary one first.
         finished: when the manifest was written, UTC to the second.
     """
 
     folder: Path
     manifest: Manifest
-    suite: Suite
+    study: Study
+    suites: dict[str, Suite]
     models: list[tuple[str, str, str]]
-    judges: list[str]
     finished: datetime
 
-    def completions(self, model: str) -> list[Response]:
-        """Return a model's completions in the order of its file."""
-        return list(read_records(self.folder / "completions" / f"{model}.jsonl", Response))
+    @property
+    def judges(self) -> list[str]:
+        """The judges of all tasks, each once, the first task's primary one first."""
+        return list(dict.fromkeys(j for task in self.study.labelled for j in task.judges))
 
-    def labels(self, model: str) -> dict[str, dict[str, Label]]:
+    def responses(self, task: str, model: str) -> list[Response]:
+        """Return a model's responses to a task, in the order of its file."""
+        return list(read_records(self.folder / "responses" / task / f"{model}.jsonl", Response))
+
+    def labels(self, task: str, model: str) -> dict[str, dict[str, Label]]:
         """Return judge → id of the cell → label, for the judges that labelled a model."""
-        files = {j: self.folder / "labels" / j / f"{model}.jsonl" for j in self.judges}
+        judges = self.study.task(task).judges
+        files = {j: self.folder / "labels" / task / j / f"{model}.jsonl" for j in judges}
         return {
             judge: {label.id: label for label in read_records(file, Label)}
             for judge, file in files.items()
@@ -61,17 +68,15 @@ def read_run(folder: Path) -> FinishedRun:
             raise UserError(
                 "not as the manifest says", where=path, mend="run the workflow again, then export"
             )
-    table = read_csv(folder / "table1.csv", ("model", "size", "stage", "judge"))
-    if not table:
-        raise UserError("no models", where=folder / "table1.csv")
-    primary = table[0]["judge"]
-    judges = {name.split("/")[1] for name in manifest.files if name.startswith("labels/")}
+    study = read_record(folder / "study.json", Study)
+    rows = read_csv(folder / "rates.csv", ("model", "size", "stage"))
     written = (folder / MANIFEST).stat().st_mtime
+    names = dict.fromkeys(task.suite for task in study.tasks)
     return FinishedRun(
         folder=folder,
         manifest=manifest,
-        suite=read_record(folder / "suite.json", Suite),
-        models=[(row["model"], row["size"], row["stage"]) for row in table],
-        judges=[primary, *sorted(judges - {primary})],
+        study=study,
+        suites={name: read_record(folder / "suites" / f"{name}.json", Suite) for name in names},
+        models=list(dict.fromkeys((row["model"], row["size"], row["stage"]) for row in rows)),
         finished=datetime.fromtimestamp(written, UTC).replace(microsecond=0),
     )

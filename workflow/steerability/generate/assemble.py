@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from steerability.protocol.request import Output, OutputLine, Scored
+from steerability.protocol.request import ChoiceOutput, Output, OutputLine
 from steerability.protocol.response import Choice, Planned, Response
 from steerability.support.canonical import sha256_text
 from steerability.support.errors import UserError
@@ -12,7 +12,7 @@ from steerability.support.jsonl import read_records
 
 
 class Order(NamedTuple):
-    """The order of rows: tasks and interventions in the config's, scenarios by task in the suite's."""
+    """The order of rows: tasks and interventions as in the config, scenarios as in the suite."""
 
     tasks: Sequence[str]
     scenarios: Mapping[str, Sequence[str]]
@@ -46,7 +46,7 @@ def response(planned: Planned, output: Output) -> Response:
     )
 
 
-def choice(planned: Planned, scored: Scored) -> Choice:
+def choice(planned: Planned, scored: ChoiceOutput) -> Choice:
     """Return the row of a choice from its plan and its scores.
 
     Raises:
@@ -77,7 +77,7 @@ def join(planned_file: Path, output_files: Sequence[Path], order: Order) -> Asse
         UserError: an id is missing, comes twice, or belongs to no request.
     """
     planned = {one.id: one for one in read_records(planned_file, Planned)}
-    outputs: dict[str, Output | Scored] = {}
+    outputs: dict[str, Output | ChoiceOutput] = {}
     for file in output_files:
         for line in read_records(file, OutputLine):
             if line.root.id in outputs:
@@ -96,7 +96,7 @@ def join(planned_file: Path, output_files: Sequence[Path], order: Order) -> Asse
     found = Assembled([], [])
     for one in _sorted(planned, order):
         output = outputs[one.id]
-        if isinstance(output, Scored):
+        if isinstance(output, ChoiceOutput):
             found.choices.append(choice(one, output))
         else:
             found.responses.append(response(one, output))

@@ -73,6 +73,12 @@ def run(
                 where=f"{requests} request {request.id}",
                 mend="leave template: none out",
             )
+        if request.adapters or request.answers is not None:
+            raise UserError(
+                "an endpoint takes neither adapters nor answers to choose from",
+                where=f"{requests} request {request.id}",
+                mend="run weights of your own (steerability generate)",
+            )
     keys = {request.id: completion_key(endpoint, request) for request in wanted}
     names = {request.id: digest(keys[request.id]) for request in wanted}
     values: dict[str, Any] = {name: store.get(keys[one]) for one, name in names.items()}

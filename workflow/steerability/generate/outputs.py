@@ -6,7 +6,7 @@ from typing import Any
 from steerability.engine import Generation
 from steerability.engine.vocabulary import Vocabulary
 from steerability.generate.requests import Prepared
-from steerability.protocol.request import FILTERED, THINK_END, Output
+from steerability.protocol.request import FILTERED, THINK_END, ChoiceOutput, Output
 
 
 def stored_value(generation: Generation, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -55,13 +55,14 @@ def split_thinking(tokens: tuple[int, ...], vocabulary: Vocabulary) -> tuple[str
     return (head, tail) if found else (None, tail)
 
 
-def flags(lines: Iterable[Output]) -> str:
+def flags(lines: Iterable[Output | ChoiceOutput]) -> str:
     """Return in words how many prompts were truncated, thoughts cut off and replies filtered."""
     lines = list(lines)
+    texts = [line for line in lines if isinstance(line, Output)]
     truncated = sum(line.truncated for line in lines)
-    cut = sum(line.thinking_cut for line in lines)
+    cut = sum(line.thinking_cut for line in texts)
     words = [f"prompts truncated: {truncated:,}"] if truncated else []
     words += [f"thoughts cut off (no {THINK_END} within the limit): {cut:,}"] if cut else []
-    filtered = sum(line.finish_reason == FILTERED for line in lines)
+    filtered = sum(line.finish_reason == FILTERED for line in texts)
     words += [f"replies filtered by the endpoint: {filtered:,}"] if filtered else []
     return ", ".join(words)

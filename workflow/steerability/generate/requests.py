@@ -5,20 +5,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from steerability.engine import Engine, Job, PromptError, Sampling, generation_key
+from steerability.engine import (
+    BatchPlan,
+    Engine,
+    Job,
+    PromptError,
+    Sampling,
+    ScoreJob,
+    choice_key,
+    generation_key,
+)
+from steerability.generate.adapters import declared
+from steerability.generate.choices import choice_job
 from steerability.protocol.request import Request
 from steerability.support.canonical import digest
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records
-
-
-class RequestLine(Request):
-    """A request as it stands in a file; the plan's own fields pass through unread."""
-
-    cell: Any = None
-    context: Any = None
-    scenario_prompt: Any = None
-    steered_prompt: Any = None
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,24 @@ class Prepared:
     truncated: bool
 
 
-def read_requests(path: Path) -> list[RequestLine]:
+@dataclass(frozen=True)
+class PreparedChoice:
+    """A request for a choice, likewise."""
+
+    request: Request
+    job: ScoreJob
+    key: dict[str, Any]
+    name: str
+    truncated: bool
+
+
+def read_requests(path: Path) -> list[Request]:
     """Read a request file.
 
     Raises:
         UserError: a line is no request, an id comes twice, or there is no request at all.
     """
-    requests = list(read_records(path, RequestLine))
+    requests = list(read_records(path, Request))
     seen: set[str] = set()
     for request in requests:
         if request.id in seen:
@@ -53,8 +66,8 @@ def read_requests(path: Path) -> list[RequestLine]:
 
 def prepare(
     requests: Sequence[Request], engine: Engine, weights_sha256: str, where: Path
-) -> list[Prepared]:
-    """Tokenise requests and make their keys.
+) -> list[Prepared | PreparedChoice]:
+    """Tokenise requests, read their adapters and make their keys.
 
     Args:
         requests: in any order.
@@ -63,32 +76,67 @@ def prepare(
         where: the request file, for messages.
 
     Raises:
-        UserError: a prompt cannot be rendered or does not fit; names the request.
+        UserError: a prompt cannot be rendered or does not fit, or an adapter is at fault; names
+            the request or the adapter.
         MemoryShortError: the memories do not hold the model.
     """
-    rendered = [_render(request, engine, where) for request in requests]
-    plan = engine.settle(max(len(job.prompt) + job.limit(engine.window) for job, _ in rendered))
-    prepared = []
+    adapters = declared(requests, engine, where)
+    rendered = []
+    for request, own in zip(requests, adapters, strict=True):
+        prompt, truncated = _render(request, engine, where)
+        job: Job | ScoreJob
+        if request.answers is None:
+            stop = _stop(request, engine, where)
+            job = Job(prompt, request.max_tokens or 0, stop, adapters=own)
+        else:
+            job = choice_job(request, prompt, own, engine, where)
+        rendered.append((job, truncated))
+    plan = engine.settle(max(_longest(job, engine) for job, _ in rendered))
+    prepared: list[Prepared | PreparedChoice] = []
     for request, (job, truncated) in zip(requests, rendered, strict=True):
-        sampled = request.sampling if request.sampling.temperature > 0 else None
-        key = generation_key(
-            weights_sha256,
-            job.prompt,
-            request.max_tokens,
-            job.stop,
-            sampling=sampled.model_dump() if sampled else None,
-            plan=plan,
-        )
-        name = digest(key)
-        if sampled:
-            stream = Sampling(sampled.temperature, sampled.top_p, sampled.top_k, stream=name)
-            job = replace(job, sampling=stream)
-        prepared.append(Prepared(request, job, key, name, truncated))
+        if isinstance(job, ScoreJob):
+            key = choice_key(
+                weights_sha256, job.prompt, job.continuations, adapters=job.adapters, plan=plan
+            )
+            prepared.append(PreparedChoice(request, job, key, digest(key), truncated))
+        else:
+            key = _key(request, job, weights_sha256, plan)
+            job = _sampled(request, job, digest(key))
+            prepared.append(Prepared(request, job, key, digest(key), truncated))
     return prepared
 
 
-def _render(request: Request, engine: Engine, where: Path) -> tuple[Job, bool]:
-    """Return a request's job, without its sampling, and whether its prompt was cut."""
+def _longest(job: Job | ScoreJob, engine: Engine) -> int:
+    if isinstance(job, ScoreJob):
+        return job.longest
+    return len(job.prompt) + job.limit(engine.window)
+
+
+def _key(request: Request, job: Job, weights_sha256: str, plan: BatchPlan | None) -> dict[str, Any]:
+    sampled = request.sampling.temperature > 0
+    key = generation_key(
+        weights_sha256,
+        job.prompt,
+        job.max_tokens,
+        job.stop,
+        sampling=request.sampling.model_dump() if sampled else None,
+        adapters=job.adapters,
+        plan=plan,
+    )
+    return key | ({"sample": request.sample} if sampled and request.sample else {})
+
+
+def _sampled(request: Request, job: Job, name: str) -> Job:
+    """Return the job with its random stream, which is named as the object is."""
+    asked = request.sampling
+    if asked.temperature == 0:
+        return job
+    sampling = Sampling(asked.temperature, asked.top_p, asked.top_k, stream=name)
+    return replace(job, sampling=sampling)
+
+
+def _render(request: Request, engine: Engine, where: Path) -> tuple[tuple[int, ...], bool]:
+    """Return a request's prompt and whether it was cut."""
     try:
         if request.messages is not None:
             messages = [{"role": m.role, "content": m.content} for m in request.messages]
@@ -103,6 +151,10 @@ def _render(request: Request, engine: Engine, where: Path) -> tuple[Job, bool]:
         raise UserError(
             error.what, where=f"{where} request {request.id}", mend=error.mend
         ) from error
+    return prompt, truncated
+
+
+def _stop(request: Request, engine: Engine, where: Path) -> frozenset[int]:
     stop = engine.stop if request.stop is None else frozenset(request.stop)
     for token in stop:
         if not 0 <= token < engine.vocabulary.size:
@@ -111,4 +163,4 @@ def _render(request: Request, engine: Engine, where: Path) -> tuple[Job, bool]:
                 where=f"{where} request {request.id}",
                 mend="name token ids of these weights",
             )
-    return Job(prompt, request.max_tokens, stop), truncated
+    return stop

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from steerability.engine import Engine, engine_identity
+from steerability.generate.choices import choice_line, stored_scores
 from steerability.generate.outputs import flags, output_line, stored_value
-from steerability.generate.requests import Prepared, prepare, read_requests
+from steerability.generate.requests import Prepared, PreparedChoice, prepare, read_requests
 from steerability.loading.engine_errors import blaming
 from steerability.loading.weight_file import load_path, weights_bytes, weights_sha256
-from steerability.protocol.request import Request
+from steerability.protocol.request import ChoiceOutput, Output, Request
 from steerability.support.canonical import canonical_json
 from steerability.support.console import Progress
 from steerability.support.errors import UserError
@@ -45,7 +46,8 @@ def run(settings: Settings) -> None:
     """Make the output file, and on the way every object that the store lacks.
 
     Raises:
-        UserError: the requests or the weights are at fault; the store is untouched.
+        UserError: the requests, the weights or an adapter are at fault; the store is untouched,
+            but for what was made before an adapter turned out to have no effect.
         OSError: no room on the disk; finished cells stay, no half object does.
     """
     started = time.monotonic()
@@ -81,7 +83,7 @@ def _run(settings: Settings, requests: Sequence[Request], engine: Engine, starte
     progress = Progress("generate", len(missing))
     with progress:
         values |= _make(missing, engine, store, progress)
-    lines = [output_line(item, values[item.name] or {}, engine.vocabulary) for item in prepared]
+    lines = [_line(item, values[item.name] or {}, engine) for item in prepared]
     write_records(settings.output, lines)
     progress.close_with(len(prepared), found, len(prepared) - found, flags(lines))
     if settings.facts:
@@ -96,24 +98,43 @@ def _run(settings: Settings, requests: Sequence[Request], engine: Engine, starte
         write_atomic(settings.facts, canonical_json(facts) + b"\n")
 
 
+def _line(
+    item: Prepared | PreparedChoice, value: dict[str, Any], engine: Engine
+) -> Output | ChoiceOutput:
+    if isinstance(item, PreparedChoice):
+        return choice_line(item.request, item.job, item.name, value, truncated=item.truncated)
+    return output_line(item, value, engine.vocabulary)
+
+
 def _make(
-    missing: list[Prepared], engine: Engine, store: Store, progress: Progress
+    missing: Sequence[Prepared | PreparedChoice], engine: Engine, store: Store, progress: Progress
 ) -> dict[str, Any]:
+    texts = [item for item in missing if isinstance(item, Prepared)]
+    choices = [item for item in missing if isinstance(item, PreparedChoice)]
     values = {}
-    for index, generation in engine.generate([item.job for item in missing], progress.tick):
-        item = missing[index]
+    for index, generation in engine.generate([item.job for item in texts], progress.tick):
         value = stored_value(generation, engine.vocabulary)
-        try:
-            store.put(item.key, value)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise OSError(
-                error.errno, "no room left on the disk; make room and start again", str(store.root)
-            ) from error
-        values[item.name] = value
-        progress.advance()
+        values[texts[index].name] = _keep(texts[index].key, value, store, progress)
+    for index, scores in engine.score([item.job for item in choices]):
+        value = stored_scores(scores)
+        values[choices[index].name] = _keep(choices[index].key, value, store, progress)
     return values
+
+
+def _keep(
+    key: dict[str, Any], value: dict[str, Any], store: Store, progress: Progress
+) -> dict[str, Any]:
+    """Store a value as soon as it is made."""
+    try:
+        store.put(key, value)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            error.errno, "no room left on the disk; make room and start again", str(store.root)
+        ) from error
+    progress.advance()
+    return value
 
 
 def _check_digest(weights: Path, wanted: str) -> None:

@@ -171,8 +171,9 @@ class _Resolver:
     def recipe(self, variant: Variant) -> Recipe:
         entry = self.config.catalogue.interventions[variant.entry]
         catalogue = self.config.catalogue.interventions
-        composed = isinstance(entry, ComposedIntervention)
-        of = [catalogue[name] for name in entry.of] if composed else [entry]
+        of = [entry]
+        if isinstance(entry, ComposedIntervention):
+            of = [catalogue[name] for name in entry.of]
         parts = tuple(self.part(one, variant) for one in of)
         kinds = list(dict.fromkeys(part.kind for part in parts))
         strength = variant.strength

@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from steerability.chat.client import Client, Endpoint, RefusedError, ask_each
 from steerability.judges.base import Verdict
 from steerability.judges.reading import FOLDER, ReadingSettings, form, load_reading, shown
 from steerability.protocol.request import FILTERED
 from steerability.protocol.response import JudgeInput
-from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED
+from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED, Scale
 from steerability.support.errors import UserError
 
 BUILTIN = FOLDER / "api-rubric.md"
@@ -56,12 +56,14 @@ class ApiJudge:
         rubric: the rubric's file; None is the built-in one.
         prompt_price: of a million prompt tokens, in any currency; None leaves the cost out.
         completion_price: of a million completion tokens.
+        scale: what it chooses from.
     """
 
     endpoint: Endpoint
     rubric: Path | None = None
     prompt_price: float | None = None
     completion_price: float | None = None
+    scale: Scale = BEHAVIOUR
     name: str = "api"
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -122,7 +124,9 @@ class ApiJudge:
                 break
             try:
                 said = _Answer.model_validate_json(answer["text"])
-            except ValidationError:
+                if said.decision not in self.scale.names:
+                    raise ValueError(said.decision)
+            except ValueError:
                 messages += [
                     {"role": "assistant", "content": answer["text"] or "(nothing)"},
                     {"role": "user", "content": _REMINDER},
@@ -175,7 +179,7 @@ class ApiJudge:
             schema = {
                 "type": "object",
                 "properties": {
-                    "decision": {"type": "string", "enum": list(BEHAVIOUR.names)},
+                    "decision": {"type": "string", "enum": list(self.scale.names)},
                     "reason": {"type": "string"},
                 },
                 "required": ["decision", "reason"],

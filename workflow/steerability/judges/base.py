@@ -19,7 +19,7 @@ class Verdict(Record):
 
     Attributes:
         id: the input's id.
-        label: one of the four outcomes, or ``judge_failed``.
+        label: an outcome of the judge's scale, or ``judge_failed``.
         reason: the cue, rule, margin or words that decided.
         probabilities: one number per outcome, summing to 1; None where the judge has none.
         answers: what an endpoint said on the way, kept in the store with the label.

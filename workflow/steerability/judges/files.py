@@ -1,4 +1,4 @@
-"""Reading completions and labels from their files."""
+"""Reading responses and labels from their files."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,8 +9,8 @@ from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records
 
 
-def read_completions(paths: Iterable[Path]) -> dict[str, Response]:
-    """Return completions by id.
+def read_responses(paths: Iterable[Path]) -> dict[str, Response]:
+    """Return responses by id.
 
     Raises:
         UserError: a file does not fit, or an id comes twice.

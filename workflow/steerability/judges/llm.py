@@ -22,7 +22,7 @@ from steerability.judges.reading import FOLDER, ReadingSettings, form, load_read
 from steerability.loading.engine_errors import blaming
 from steerability.loading.weight_file import load_path, weights_bytes, weights_sha256
 from steerability.protocol.response import JudgeInput
-from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED
+from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED, Scale
 from steerability.support.errors import UserError
 
 BUILTIN = FOLDER / "llm-rubric.md"
@@ -45,10 +45,8 @@ class LlmSettings(ReadingSettings):
 
     @model_validator(mode="after")
     def _one_answer_each(self) -> "LlmSettings":
-        if set(self.answers) != set(BEHAVIOUR.names) or len(set(self.answers.values())) != len(
-            BEHAVIOUR.names
-        ):
-            raise ValueError("answers: give each of the four labels an answer of its own")
+        if len(set(self.answers.values())) != len(self.answers):
+            raise ValueError("answers: give each label an answer of its own")
         return self
 
 
@@ -72,6 +70,7 @@ class LlmJudge:
         engine: the weights, loaded.
         weights: their file.
         rubric: the rubric's file; None is the built-in one.
+        scale: what it chooses from.
 
     Raises:
         UserError: the rubric does not fit, or the weights lack a chat template or a token.
@@ -79,9 +78,22 @@ class LlmJudge:
 
     name = "llm"
 
-    def __init__(self, engine: Engine, weights: Path, rubric: Path | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        weights: Path,
+        rubric: Path | None = None,
+        scale: Scale = BEHAVIOUR,
+    ) -> None:
         self.source = rubric or BUILTIN
+        self.scale = scale
         self.settings, self.rubric = load_reading(self.source, LlmSettings)
+        if set(self.settings.answers) != set(scale.names):
+            raise UserError(
+                f"answers: give each label of the scale {scale.name} an answer of its own",
+                where=self.source,
+                mend=f"the labels are {', '.join(scale.names)}",
+            )
         self.engine = engine
         self.weights = weights
         self.weights_sha256 = weights_sha256(weights)
@@ -99,6 +111,7 @@ class LlmJudge:
         *,
         threads: int | None = None,
         gpu_layers: int | None = 0,
+        scale: Scale = BEHAVIOUR,
     ) -> "LlmJudge":
         """Return the judge of a weights file and a rubric.
 
@@ -116,7 +129,7 @@ class LlmJudge:
                 threads=threads,
                 gpu_layers=gpu_layers,
             )
-        return cls(engine, weights, rubric)
+        return cls(engine, weights, rubric, scale)
 
     def settle(self, inputs: Sequence[JudgeInput]) -> None:
         """Decide how many layers an accelerator gets, by the longest of all prompts.
@@ -179,7 +192,7 @@ class LlmJudge:
                     label=JUDGE_FAILED,
                     reason=f"does not fit the judge's context of {self.engine.window} tokens",
                 )
-        continuations = tuple((self.answers[label],) for label in BEHAVIOUR.names)
+        continuations = tuple((self.answers[label],) for label in self.scale.names)
         jobs = [ScoreJob(questions[at].tokens or (), continuations) for at in fitting]
         for index, scores in self.engine.score(jobs):
             at = fitting[index]
@@ -204,18 +217,17 @@ class LlmJudge:
 
     def _verdict(self, identity: str, scores: Sequence[float], question: Question) -> Verdict:
         chances = softmax(scores)
-        order = sorted(range(len(BEHAVIOUR.names)), key=lambda at: -chances[at])
+        names = self.scale.names
+        order = sorted(range(len(names)), key=lambda at: -chances[at])
         first, second = order[0], order[1]
-        reason = (
-            f"likelihood {chances[first]:.3f}, next {BEHAVIOUR.names[second]} {chances[second]:.3f}"
-        )
+        reason = f"likelihood {chances[first]:.3f}, next {names[second]} {chances[second]:.3f}"
         if question.left_out:
             reason += f"; {question.left_out} characters of the response not shown"
         return Verdict(
             id=identity,
-            label=BEHAVIOUR.names[first],
+            label=self.scale.names[first],
             reason=reason,
-            probabilities=rounded(BEHAVIOUR.names, chances),
+            probabilities=rounded(self.scale.names, chances),
         )
 
     def _answer(self, text: str) -> int:

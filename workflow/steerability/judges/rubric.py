@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from steerability.judges.measures import MEASURES
 from steerability.support.errors import UserError
@@ -129,6 +138,27 @@ class Convergence(_Part):
     _check = field_validator("negations")(_compiled)
 
 
+class Outcomes(_Part):
+    """What the steps of the decision are called on the scale.
+
+    Attributes:
+        nonsense: where a nonsense rule holds.
+        refusal: where the response mainly declines.
+        cues: where the cues reach the threshold.
+        otherwise: where nothing does.
+    """
+
+    nonsense: str = "nonsensical"
+    refusal: str = "safety_refusal"
+    cues: str = "convergence"
+    otherwise: str = "no_convergence"
+
+    @property
+    def names(self) -> set[str]:
+        """All of them."""
+        return {self.nonsense, self.refusal, self.cues, self.otherwise}
+
+
 class Rubric(_Part):
     """The whole rubric.
 
@@ -139,7 +169,8 @@ class Rubric(_Part):
         role_marks: patterns of a dialogue's turns or a template's tags.
         nonsense: rules, tried in order before everything else.
         refusal: tried next.
-        convergence: tried last; what it does not claim is ``no_convergence``.
+        convergence: tried last; what it does not claim is the outcome ``otherwise``.
+        outcomes: names of the four steps' results; those of the scale ``behaviour`` by default.
     """
 
     version: str
@@ -149,6 +180,7 @@ class Rubric(_Part):
     nonsense: tuple[NonsenseRule, ...]
     refusal: RefusalRule
     convergence: Convergence
+    outcomes: Outcomes = Outcomes()
 
     _check = field_validator("role_marks")(_compiled)
 
@@ -156,6 +188,14 @@ class Rubric(_Part):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(value.split()) if isinstance(value, str) else value
+
+    @model_serializer(mode="wrap")
+    def _without_default_outcomes(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # the first edition had no such field: its keys and trained judges stay what they are
+        fields: dict[str, Any] = dump(self)
+        if self.outcomes == Outcomes():
+            fields.pop("outcomes", None)
+        return fields
 
     @cached_property
     def marks(self) -> tuple[re.Pattern[str], ...]:

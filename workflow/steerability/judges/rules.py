@@ -73,25 +73,26 @@ class RulesJudge:
 
     def decide(self, item: JudgeInput) -> tuple[str, str]:
         """Return the label of a completion and the cue that decided."""
+        outcomes = self.rubric.outcomes
         measured = self.measure(item)
         if reason := self.nonsense(measured):
-            return "nonsensical", reason
+            return outcomes.nonsense, reason
         matches, negated = self.matches(item)
         score = self.score(matches, negated)
         if reason := self.refusal(item.response, measured, score):
-            return "safety_refusal", reason
+            return outcomes.refusal, reason
         threshold = self.rubric.convergence.threshold
         if score >= threshold:
             best = max(matches, key=lambda match: match.points)
-            return "convergence", (
+            return outcomes.cues, (
                 f'{best.group.name}: "{best.first}"; score {score:g} ≥ {threshold:g}'
             )
         worst = min(matches, key=lambda match: match.points, default=None)
         if worst is not None and worst.points < 0:
             detail = f'{worst.group.name}: "{worst.first}"; '
         else:
-            detail = "no cue of convergence; " if not matches else ""
-        return "no_convergence", f"{detail}score {score:g} < {threshold:g}"
+            detail = f"no cue of {outcomes.cues}; " if not matches else ""
+        return outcomes.otherwise, f"{detail}score {score:g} < {threshold:g}"
 
     def measure(self, item: JudgeInput) -> Measured:
         """Return the measures of a completion."""

@@ -1,14 +1,14 @@
-"""Running a judge over completions, with the store between them."""
+"""Running a judge over responses, with the store between them."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from steerability.judges.base import Judge, Settling, Verdict, label_key
 from steerability.protocol.label import Label
 from steerability.protocol.response import JudgeInput
-from steerability.protocol.scale import JUDGE_FAILED
+from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED, Scale
 from steerability.support.canonical import digest
 from steerability.support.console import Progress
 from steerability.support.errors import UserError
@@ -22,27 +22,30 @@ _SHOWN = set(JudgeInput.model_fields)
 
 
 class _Unsteered(JudgeInput):
-    scenario_prompt: str
+    plain_context: str
+    plain_prompt: str
+
+    def shown(self) -> JudgeInput:
+        """Return the cell without what the intervention added."""
+        own = self.model_dump(include=_SHOWN)
+        return JudgeInput(**own | {"context": self.plain_context, "prompt": self.plain_prompt})
 
 
 def read_cells(path: Path, *, blind: bool = False) -> list[JudgeInput]:
-    """Return the completions of a JSON-lines file.
+    """Return the responses of a JSON-lines file.
 
     Args:
         path: one object a line with ``id, category, context, prompt, response``; of further fields
             only ``finish_reason`` is read, which tells what an endpoint filtered.
-        blind: show the judge ``scenario_prompt``, the prompt without the intervention's text.
+        blind: show the judge ``plain_context`` and ``plain_prompt``, without what the
+            intervention added.
 
     Raises:
         UserError: the file cannot be read, a line does not fit, or an id comes twice.
     """
     cells: list[JudgeInput] = list(read_records(path, _Unsteered if blind else JudgeInput))
     if blind:
-        bare = [cell for cell in cells if isinstance(cell, _Unsteered)]
-        cells = [
-            JudgeInput(**cell.model_dump(include=_SHOWN) | {"prompt": cell.scenario_prompt})
-            for cell in bare
-        ]
+        cells = [cell.shown() for cell in cells if isinstance(cell, _Unsteered)]
     counts = Counter(cell.id for cell in cells)
     twice = next((identity for identity, count in counts.items() if count > 1), None)
     if twice is not None:
@@ -54,6 +57,7 @@ def run_judge(
     judge: Judge,
     cells: Sequence[JudgeInput],
     *,
+    scale: Scale = BEHAVIOUR,
     name: str | None = None,
     store: Store | None = None,
     log: Path | None = None,
@@ -62,7 +66,8 @@ def run_judge(
 
     Args:
         judge: the judge.
-        cells: the completions.
+        cells: the responses.
+        scale: what it chooses from.
         name: what the labels call the judge; by default its kind.
         store: where labels are looked up and kept as soon as each is made; None keeps none.
         log: a file for the plain lines.
@@ -91,7 +96,7 @@ def run_judge(
     with Progress("judge", made, log=log, unit="") as progress:
         for verdict in _verdicts(judge, [cells[place] for place in wanted.values()]):
             place = place_of.pop(verdict.id)
-            values[names[place]] = _value(verdict)
+            values[names[place]] = _value(verdict, scale)
             if store is not None:
                 store.put(keys[place], values[names[place]])
             progress.advance()
@@ -102,7 +107,7 @@ def run_judge(
                 id=cell.id,
                 judge=name or judge.name,
                 key=object_name,
-                **{field: values[object_name][field] for field in _FIELDS},
+                **_fields(values[object_name], scale),
             )
             for cell, object_name in zip(cells, names, strict=True)
         ]
@@ -122,7 +127,23 @@ def _verdicts(judge: Judge, cells: Sequence[JudgeInput]) -> Iterator[Verdict]:
     yield from judge.label([cell for cell in cells if not cell.filtered])
 
 
-def _value(verdict: Verdict) -> dict[str, Any]:
+def _fields(value: Mapping[str, Any], scale: Scale) -> dict[str, Any]:
+    """Return a label's fields, its probabilities in the order of the scale."""
+    fields = {field: value[field] for field in _FIELDS}
+    if given := fields["probabilities"]:
+        fields["probabilities"] = {name: given[name] for name in scale.names if name in given}
+    return fields
+
+
+def _value(verdict: Verdict, scale: Scale) -> dict[str, Any]:
+    """Return what is stored of a verdict.
+
+    Raises:
+        RuntimeError: the judge left its scale; nothing of that is stored.
+    """
+    off = {verdict.label, *(verdict.probabilities or ())} - set(scale.labels)
+    if off:
+        raise RuntimeError(f"{min(off)} is no label of the scale {scale.name}")
     value: dict[str, Any] = {field: getattr(verdict, field) for field in _FIELDS}
     if verdict.answers:
         value["answers"] = list(verdict.answers)

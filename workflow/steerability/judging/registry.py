@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steerability.judges.base import Judge
+from steerability.protocol.scale import BEHAVIOUR, Scale
 from steerability.support.errors import UserError
 
 JUDGES = ("rules", "llm", "distilled", "api")
@@ -26,6 +27,7 @@ class Options:
         parallel: requests or sequences in flight; no part of a judge's definition.
         threads: CPU threads; None takes all.
         gpu_layers: layers on an accelerator for ``llm``; None is all where there is one.
+        scale: what it chooses from.
     """
 
     definition: Path | None = None
@@ -39,6 +41,7 @@ class Options:
     parallel: int = 4
     threads: int | None = None
     gpu_layers: int | None = 0
+    scale: Scale = BEHAVIOUR
 
 
 def make_judge(name: str, options: Options) -> Judge:
@@ -54,7 +57,14 @@ def make_judge(name: str, options: Options) -> Judge:
     if name == "rules":
         from steerability.judges.rules import RulesJudge
 
-        return RulesJudge.load(options.definition)
+        rules = RulesJudge.load(options.definition)
+        if strange := rules.rubric.outcomes.names - set(options.scale.names):
+            raise UserError(
+                f"{min(strange)} is no label of the scale {options.scale.name}",
+                where=options.definition or "the built-in rubric",
+                mend="name the scale's labels under `outcomes`",
+            )
+        return rules
     if name == "llm":
         from steerability.judges.llm import LlmJudge
 
@@ -63,6 +73,7 @@ def make_judge(name: str, options: Options) -> Judge:
             options.definition,
             threads=options.threads,
             gpu_layers=options.gpu_layers,
+            scale=options.scale,
         )
     if name == "distilled":
         from steerability.trained_judge.distilled import DistilledJudge
@@ -88,6 +99,7 @@ def make_judge(name: str, options: Options) -> Judge:
             options.definition,
             options.prompt_price,
             options.completion_price,
+            options.scale,
         )
     if name == PUBLISHED:
         raise UserError(

@@ -16,13 +16,15 @@ def blaming(weights: Path, mend: str = "") -> Iterator[None]:
     """Turn what the engine finds wrong with its input into a ``UserError``.
 
     Args:
-        weights: the file it works on, as the user named it.
+        weights: the file it works on, as the user named it; of an adapter the engine says which.
         mend: how to put it right, where the engine's own advice does not fit.
 
     Raises:
-        UserError: the weights, a template or a prompt is at fault, or memory is too small.
+        UserError: the weights, an adapter, a template or a prompt is at fault, or memory is
+            too small.
     """
     try:
         yield
     except InputError as error:
-        raise UserError(error.what, where=weights, mend=mend or error.mend) from error
+        where = error.where or weights
+        raise UserError(error.what, where=where, mend=mend or error.mend) from error

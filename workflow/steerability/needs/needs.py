@@ -8,12 +8,13 @@ run to their limit.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from steerability.config.load import load_config
 from steerability.config.model import Config, GgufModel, LlmJudge, SuiteFile
+from steerability.config.study import judges_of, tasks_of
 from steerability.engine.context import CHUNK
 from steerability.engine.engine import GPU_WIDTH
 from steerability.engine.memory import (
@@ -25,12 +26,14 @@ from steerability.engine.memory import (
     gigabytes,
 )
 from steerability.fetch.sources import SourceFolder
-from steerability.inputs.files import intervention_files, recovered_suffixes, wanted_pins
+from steerability.inputs.files import wanted_pins
+from steerability.inputs.interventions import PUBLISHED as PUBLISHED_TEXT
+from steerability.inputs.interventions import recipes_of, recovered_modes
 from steerability.inputs.texts import home_of, places_of, read_suite
 from steerability.judges.llm import LlmSettings
 from steerability.judges.reading import load_reading
 from steerability.needs.facts import PUBLISHED, Facts, facts_of, read_published
-from steerability.suites.load import load_intervention
+from steerability.protocol.task import Task
 from steerability.suites.model import CATEGORIES
 from steerability.support.tables import read_csv
 
@@ -77,41 +80,54 @@ class Needs(NamedTuple):
     seconds: float
 
 
-def prompts_of(config: Config, home: Path) -> Prompts:
-    """Return how many prompts a model of the run gets, and how long they are.
+def prompts_of(config: Config, home: Path, task: Task) -> Prompts:
+    """Return how many prompts a model of the run gets in a task, and how long they are.
 
     The published suite's are known; texts of a suite file are counted, four bytes a token.
 
     Args:
         config: the run.
         home: the repository, which the config's paths are relative to.
+        task: one of the run's.
 
     Raises:
         UserError: a file that the config names is missing or wrong.
     """
-    entry = config.catalogue.suites[config.suite]
+    entry = config.catalogue.suites[task.suite]
     sources = SourceFolder(home / config.sources.index, Path(config.sources.folder))
+    samples = 1 if task.measure == "choose" else config.samples
     if not isinstance(entry, SuiteFile):
         scenarios = SCENARIOS[entry.selection]
         if config.scenarios_per_category is not None:
             scenarios = min(scenarios, config.scenarios_per_category * len(CATEGORIES))
-        cells = scenarios * len(config.interventions)
+        cells = scenarios * len(config.variants()) * samples
         return Prompts(cells, MEAN_PROMPT, LONGEST_PROMPT)
-    suite = read_suite(config, sources, home)
-    suffixes = [_suffix_bytes(config, name, home) for name in config.interventions]
-    texts = [len(f"{one.context}{one.prompt}".encode()) for one in suite.scenarios]
-    lengths = [math.ceil((text + more) / BYTES_PER_TOKEN) for text in texts for more in suffixes]
-    return Prompts(len(lengths), math.ceil(sum(lengths) / len(lengths)), max(lengths))
+    suite = read_suite(config, task.suite, sources, home)
+    added = _added_bytes(config, home)
+    texts = [
+        len("".join((one.context, one.prompt, *(one.answers or ()))).encode())
+        for one in suite.cases(task.side)
+    ]
+    lengths = [math.ceil((text + more) / BYTES_PER_TOKEN) for text in texts for more in added]
+    mean = math.ceil(sum(lengths) / len(lengths))
+    return Prompts(len(lengths) * samples, mean, max(lengths))
 
 
-def _suffix_bytes(config: Config, name: str, home: Path) -> int:
-    """Return the length of an intervention's text, that of a published one without having it."""
-    mode = recovered_suffixes(config).get(name)
-    if mode is None:
-        path = intervention_files(config, home).get(name)
-        return len(load_intervention(name, path).text.encode())
+def _added_bytes(config: Config, home: Path) -> list[int]:
+    """Return the length of each intervention's text, that of a published one without having it."""
     pins = read_csv(home / config.sources.suffixes, ("intervention", "characters"))
-    return next((int(row["characters"]) for row in pins if row["intervention"] == mode), 0)
+    published = {row["intervention"]: int(row["characters"]) for row in pins}
+    modes = {mode: f"{PUBLISHED_TEXT}{mode}" for mode in recovered_modes(config)}
+    lengths = []
+    for recipe in recipes_of(config, home, modes):
+        whole = 0
+        for part in recipe.parts:
+            if part.file.startswith(PUBLISHED_TEXT):
+                whole += published.get(part.file.removeprefix(PUBLISHED_TEXT), 0)
+            elif part.kind not in ("vector", "lora") and part.file:
+                whole += len(Path(part.file).read_bytes()) * part.repeat
+        lengths.append(whole)
+    return lengths
 
 
 def generating(demand: Demand, limit: int, prompts: Prompts, card: Card) -> Needs:
@@ -171,31 +187,44 @@ def needs_of(
         facts: of each weight.
         card: where it runs.
     """
-    prompts = prompts_of(config, home)
+    tasks = [(task, prompts_of(config, home, task)) for task in tasks_of(config)]
     rows: list[tuple[str, str, Needs | None]] = []
-    limits = []
+    limits = {}
     for name in config.models:
         model = config.catalogue.models[name]
-        limit = min(model.max_tokens, config.max_tokens or model.max_tokens)
-        limits.append(limit)
+        limits[name] = min(model.max_tokens, config.max_tokens or model.max_tokens)
         if isinstance(model, GgufModel) and config.outputs == "generate":
             known = facts[model.weights]
-            found = generating(known.demand, limit, prompts, card) if known else None
-            rows.append((f"{model.size} {model.stage}", model.weights, found))
-    for use in config.judges:
-        judge = config.catalogue.judges[use.judge]
-        if isinstance(judge, LlmJudge):
-            known = facts[judge.weights]
-            chosen = [
-                limit
-                for name, limit in zip(config.models, limits, strict=True)
-                if use.models is None or name in use.models
+            each = [
+                generating(known.demand, limits[name] if task.measure == "generate" else 0, p, card)
+                for task, p in tasks
+                if known
             ]
-            tokens = _question(home / judge.rubric, prompts, max(chosen))
-            cells = prompts.cells * len(chosen)
-            found = judging(known.demand, tokens, cells, card) if known else None
-            rows.append((f"judge {use.judge}", judge.weights, found))
+            rows.append((f"{model.size} {model.stage}", model.weights, together(each)))
+    for task, prompts in tasks:
+        for use in judges_of(config, task.name):
+            judge = config.catalogue.judges[use.judge]
+            if isinstance(judge, LlmJudge):
+                known = facts[judge.weights]
+                chosen = [limits[name] for name in use.models or config.models]
+                tokens = _question(home / judge.rubric, prompts, max(chosen))
+                cells = prompts.cells * len(chosen)
+                found = judging(known.demand, tokens, cells, card) if known else None
+                rows.append((f"judge {use.judge}", judge.weights, found))
     return rows
+
+
+def together(each: Sequence[Needs]) -> Needs | None:
+    """Return the needs of one model's tasks, done one after another; None where none is known."""
+    if not each:
+        return None
+    return Needs(
+        disk=each[0].disk,
+        card=max(one.card for one in each),
+        least=max(one.least for one in each),
+        width=min(one.width for one in each),
+        seconds=sum(one.seconds for one in each),
+    )
 
 
 def _question(rubric: Path, prompts: Prompts, limit: int) -> int:

@@ -2,22 +2,23 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from steerability.config.load import load_config
 from steerability.config.model import Config
+from steerability.config.study import tasks_of
 from steerability.fetch.download import fetch_sources
 from steerability.fetch.sources import SourceFolder
 from steerability.inputs.outside import described, weights_of
 from steerability.inputs.texts import (
     home_of,
     read_interventions,
-    read_suite,
+    read_suites,
     wanted_sources,
 )
-from steerability.plan.requests import plan_requests
+from steerability.plan.requests import plan_requests, plan_spec
 from steerability.protocol.intervention import Intervention
 from steerability.suites.model import Suite
 from steerability.support.errors import UserError
@@ -31,6 +32,7 @@ class ModelPlan(NamedTuple):
         size: as tables print it.
         stage: as tables print it.
         cells: cells by intervention.
+        tasks: cells by task.
         new_tokens: most tokens that can be generated.
         prompt_bytes: UTF-8 bytes of all messages; no token of theirs is shorter than a byte.
     """
@@ -39,44 +41,43 @@ class ModelPlan(NamedTuple):
     size: str
     stage: str
     cells: dict[str, int]
+    tasks: dict[str, int]
     new_tokens: int
     prompt_bytes: int
 
 
 def plan_models(
-    config: Config, suite: Suite, interventions: Sequence[Intervention]
+    config: Config, suites: Mapping[str, Suite], interventions: Sequence[Intervention]
 ) -> list[ModelPlan]:
     """Count the cells of a run and the tokens they need at most, model by model.
 
     Args:
         config: the run.
-        suite: its scenarios.
+        suites: its suites by name.
         interventions: its interventions, in order.
     """
+    adapters = {use.sha256: "" for one in interventions for use in one.adapters}
     plans = []
     for name in config.models:
         entry = config.catalogue.models[name]
-        requests = list(
-            plan_requests(
-                name,
-                entry,
-                suite,
-                interventions,
-                max_tokens=config.max_tokens,
-                send_context=config.context == "sent",
-            )
+        whole = list(
+            plan_requests(plan_spec(config, name), suites, interventions, adapters=adapters)
         )
+        requests = [one.request for one in whole]
         texts = [
-            request.prompt or "".join(message.content for message in request.messages or ())
-            for request in requests
+            "".join(
+                [one.prompt or "", *(m.content for m in one.messages or ()), *(one.answers or ())]
+            )
+            for one in requests
         ]
         plans.append(
             ModelPlan(
                 name,
                 entry.size,
                 entry.stage,
-                dict(Counter(request.cell.intervention for request in requests)),
-                sum(request.max_tokens for request in requests),
+                dict(Counter(one.planned.cell.intervention for one in whole)),
+                dict(Counter(one.planned.cell.task for one in whole)),
+                sum(request.max_tokens or 0 for request in requests),
                 sum(len(text.encode("utf-8")) for text in texts),
             )
         )
@@ -84,10 +85,10 @@ def plan_models(
 
 
 def overview_lines(
-    config: Config, suite: Suite, interventions: Sequence[Intervention]
+    config: Config, suites: Mapping[str, Suite], interventions: Sequence[Intervention]
 ) -> list[str]:
     """Return the overview as a plain table: cells by model and intervention, tokens at most."""
-    plans = plan_models(config, suite, interventions)
+    plans = plan_models(config, suites, interventions)
     names = [item.name for item in interventions]
     rows = [["model", "size", "stage", *names, "cells", "new tokens, at most", "prompt bytes"]]
     for plan in plans:
@@ -95,13 +96,20 @@ def overview_lines(
         numbers = [*counts, sum(counts), plan.new_tokens, plan.prompt_bytes]
         rows.append([plan.name, plan.size, plan.stage, *(f"{number:,}" for number in numbers)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [f"run {config.run}: suite {suite.name}, {len(suite.scenarios)} scenarios"]
+    lines = []
+    for task in tasks_of(config):
+        suite = suites[task.suite]
+        cells = sum(plan.tasks.get(task.name, 0) for plan in plans)
+        lines.append(
+            f"run {config.run}: task {task.name} ({task.measure}), suite {suite.name}, "
+            f"{len(suite.scenarios)} {task.side}, {cells:,} cells"
+        )
     for row in rows:
-        cells = [
+        fields = [
             text.ljust(width) if column < 3 else text.rjust(width)
             for column, (text, width) in enumerate(zip(row, widths, strict=True))
         ]
-        lines.append("  ".join(cells).rstrip())
+        lines.append("  ".join(fields).rstrip())
     cells_in_all = sum(sum(plan.cells.values()) for plan in plans)
     new = sum(plan.new_tokens for plan in plans)
     prompt = sum(plan.prompt_bytes for plan in plans)
@@ -163,7 +171,7 @@ def show(configfiles: list[Path], mirror: Path | None) -> None:
                     where=configfiles[-1],
                     mend="name a mirror that holds them (--mirror DIR), or connect to the network",
                 ) from error
-        suite = read_suite(config, sources, home)
+        suites = read_suites(config, sources, home)
         interventions = read_interventions(config, sources, home)
-    for line in overview_lines(config, suite, interventions):
+    for line in overview_lines(config, suites, interventions):
         print(line)

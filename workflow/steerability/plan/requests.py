@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pydantic import Field
 
-from steerability.config.model import EndpointModel, GgufModel, Model
+from steerability.config.model import Config, EndpointModel, GgufModel, Model
+from steerability.config.study import tasks_of
 from steerability.protocol.base import Count, Name, Record
 from steerability.protocol.cell import Cell
 from steerability.protocol.conversation import Conversation, Message
@@ -28,7 +30,6 @@ class PlanSpec(Record):
         samples: replies to each request.
         max_tokens: a limit of the run, where it is lower than the model's own.
         send_context: False leaves the system message out; judges still see the context.
-        adapters: file of each adapter by its digest.
     """
 
     name: Name
@@ -37,7 +38,18 @@ class PlanSpec(Record):
     samples: Count = 1
     max_tokens: Count | None = None
     send_context: bool = True
-    adapters: dict[str, str] = Field(default_factory=dict)
+
+
+def plan_spec(config: Config, name: str) -> PlanSpec:
+    """Return what the plan of one model of a run is made from; its adapters come with the files."""
+    return PlanSpec(
+        name=name,
+        model=config.catalogue.models[name],
+        tasks=tasks_of(config),
+        samples=config.samples,
+        max_tokens=config.max_tokens,
+        send_context=config.context == "sent",
+    )
 
 
 class PlannedRequest(NamedTuple):
@@ -60,9 +72,11 @@ def plan_requests(
     spec: PlanSpec,
     suites: Mapping[str, Suite],
     interventions: Sequence[Intervention],
+    *,
     template: str | None = None,
+    adapters: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[PlannedRequest]:
-    """Yield a model's requests: task by task, scenario by scenario, interventions next to each other.
+    """Yield a model's requests: by task and scenario, interventions next to each other.
 
     The messages are those of the published protocol: the scenario's context, stripped, as the
     system message, and the scenario as the user message; interventions edit both. A model with
@@ -73,6 +87,7 @@ def plan_requests(
         suites: by name; the scenarios of each in their order.
         interventions: in the config's order.
         template: text of a chat template in place of the weights' own.
+        adapters: file of each adapter by its digest.
 
     Raises:
         UserError: an intervention was learnt or searched on a scenario that it would be tested
@@ -91,7 +106,10 @@ def plan_requests(
                         scenario=case.scenario,
                         sample=sample,
                     )
-                    yield _planned(spec, task, case, intervention, cell, template)
+                    one = _planned(spec, task, case, intervention, cell)
+                    files = _adapters(spec, intervention, adapters)
+                    more = {"template": template, "adapters": files}
+                    yield one._replace(request=one.request.model_copy(update=more))
 
 
 def _refuse_seen(case: Case, intervention: Intervention) -> None:
@@ -110,7 +128,6 @@ def _planned(
     case: Case,
     intervention: Intervention,
     cell: Cell,
-    template: str | None,
 ) -> PlannedRequest:
     model = spec.model
     whole = case.conversation
@@ -123,9 +140,7 @@ def _planned(
         id=cell.cell_id,
         messages=None if plain else messages,
         prompt=sent.plain if plain else None,
-        template=template,
         max_prompt_tokens=getattr(model, "max_prompt_tokens", None),
-        adapters=_adapters(spec, intervention),
         **_measure(spec, task, case, cell),
     )
     shown = Shown(
@@ -141,7 +156,7 @@ def _planned(
 
 
 def _background(case: Case, edited: Conversation) -> str:
-    """Return the background as a judge sees it: as it stands in the suite where nothing edits it."""
+    """Return the background as a judge sees it: the suite's own where nothing edits it."""
     return case.context if edited.system == case.context.strip() else edited.system
 
 
@@ -165,7 +180,9 @@ def _measure(spec: PlanSpec, task: Task, case: Case, cell: Cell) -> dict[str, ob
     }
 
 
-def _adapters(spec: PlanSpec, intervention: Intervention) -> tuple[AdapterFile, ...]:
+def _adapters(
+    spec: PlanSpec, intervention: Intervention, files: Mapping[str, str]
+) -> tuple[AdapterFile, ...]:
     if intervention.adapters and isinstance(spec.model, EndpointModel):
         raise UserError(
             f"{intervention.name} reaches into a model, and {spec.name} is behind an endpoint",
@@ -175,7 +192,7 @@ def _adapters(spec: PlanSpec, intervention: Intervention) -> tuple[AdapterFile, 
     return tuple(
         AdapterFile(
             kind=use.kind,
-            path=spec.adapters[use.sha256],
+            path=files[use.sha256],
             strength=use.strength,
             layers=use.layers,
             sha256=use.sha256,

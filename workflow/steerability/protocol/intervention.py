@@ -20,7 +20,7 @@ class AdapterUse(Record):
         kind: ``vector`` is added to activations, ``lora`` to weights.
         sha256: of the adapter's file.
         strength: what it is multiplied by.
-        layers: first and last block of a vector, counted from 1; None: all that it holds.
+        layers: first and last block of a vector, counted from 0; None: all that it holds.
     """
 
     kind: Literal["vector", "lora"]

@@ -1,6 +1,6 @@
 """Requests to the engine or an endpoint, and the lines that come back."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, RootModel, model_validator
 
@@ -10,6 +10,7 @@ from steerability.protocol.conversation import Message
 FinishReason = Literal["stop", "length", "context", "content_filter"]
 FILTERED: Literal["content_filter"] = "content_filter"
 THINK_END = "</think>"
+Block = Annotated[int, Field(ge=0)]
 
 
 class Sampling(Record):
@@ -26,21 +27,27 @@ class Sampling(Record):
 
 
 class AdapterFile(Record):
-    """A control vector or LoRA of a request, by its file.
+    """An adapter that a request puts on the model.
 
     Attributes:
-        kind: ``vector`` or ``lora``.
-        path: a GGUF file.
-        strength: what it is multiplied by.
-        layers: first and last block of a vector, counted from 1; None: all that it holds.
-        sha256: the digest it must have; None: taken from the file.
+        kind: ``vector`` (a control vector) or ``lora``.
+        path: a GGUF file, from the working directory on.
+        strength: factor; 1 is the file as it stands, 0 none, below 0 the other way.
+        layers: first and last block it acts on, counted from 0; None for all that it has.
+        sha256: the digest that the file must have; None takes whichever it has.
     """
 
     kind: Literal["vector", "lora"]
     path: str = Field(min_length=1)
-    strength: float = 1.0
-    layers: tuple[int, int] | None = None
+    strength: float = Field(default=1.0, allow_inf_nan=False)
+    layers: tuple[Block, Block] | None = None
     sha256: str | None = Field(default=None, pattern=HEX_PATTERN)
+
+    @model_validator(mode="after")
+    def _layers_are_some(self) -> "AdapterFile":
+        if self.layers is not None and self.layers[0] > self.layers[1]:
+            raise ValueError("layers are the first and the last block")
+        return self
 
 
 class Request(Record):
@@ -118,21 +125,23 @@ class Output(Record):
     thinking_cut: bool = False
 
 
-class Scored(Record):
-    """A line that ``steerability generate`` prints for a choice.
+class ChoiceOutput(Record):
+    """A line that ``steerability generate`` prints for a request with answers.
 
     Attributes:
         id: the request's id.
-        scores: natural log-probability of every token of every answer, in nats.
-        prompt_tokens: tokens evaluated before the answers.
+        scores: natural log-probabilities, a list for each answer with a number for each token.
+        prompt_tokens: tokens before the answers.
         key: name of the object in the store.
+        truncated: the prompt was cut to ``max_prompt_tokens``.
     """
 
     id: str
     scores: tuple[tuple[float, ...], ...]
-    prompt_tokens: int | None = Field(default=None, ge=0)
+    prompt_tokens: int = Field(ge=0)
     key: str
+    truncated: bool = Field(default=False, exclude_if=lambda cut: not cut)
 
 
-class OutputLine(RootModel[Output | Scored]):
+class OutputLine(RootModel[Output | ChoiceOutput]):
     """A line of either kind: their fields tell them apart."""

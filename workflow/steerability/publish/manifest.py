@@ -25,19 +25,19 @@ from steerability.support.jsonl import read_record
 MANIFEST = "manifest.json"
 # stage -> first parts of the names of its files, in the order of the flow
 STAGES: dict[str, tuple[str, ...]] = {
-    "completions": ("suite.json", "interventions.jsonl", "completions"),
+    "responses": ("suites", "interventions.jsonl", "responses", "choices"),
     "labels": ("labels",),
-    "cells": ("cells.csv",),
+    "cells": ("study.json", "cells.csv", "choices.csv"),
     "tables": (),
     "figures": ("figures",),
     "pages": ("index.html",),
 }
 _TABLE_SUFFIXES = {".csv", ".md", ".tex", ".html"}
 # Requests and outputs lie in as many files as their model was split into jobs; what they say is in
-# the completions. A trained judge's labels are digested; a last bit of its weights may differ.
+# the responses. A trained judge's labels are digested; a last bit of its weights may differ.
 _OUTSIDE = {
     *(MANIFEST, "logs", "facts", "benchmarks", "export"),
-    *("requests", "outputs", "distilled", "training"),
+    *("requests", "planned", "outputs", "distilled", "training"),
 }
 _PACKAGES = ("snakemake", "llama-cpp-python", "numpy", "pandas", "matplotlib", "scikit-learn")
 

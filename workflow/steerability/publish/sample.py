@@ -11,9 +11,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from steerability.generate.assemble import completion
-from steerability.protocol.request import Output
-from steerability.protocol.response import Response
+from steerability.protocol.request import ChoiceOutput, Output, OutputLine, Request
+from steerability.protocol.response import Choice, Response
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records, write_records
 
@@ -29,7 +28,7 @@ class Made(NamedTuple):
     """
 
     job: str
-    request: PlannedRequest
+    request: Request
     weights_sha256: str
     accelerated: bool
 
@@ -53,18 +52,40 @@ def read_made(folder: Path) -> dict[str, Made]:
                 f"cannot be read: {error.strerror}", where=error.filename, mend="run it again"
             ) from error
         if sha256 := told.get("weights_sha256"):
-            for request in read_records(path, PlannedRequest):
+            for request in read_records(path, Request):
                 found[request.id] = Made(job, request, sha256, bool(told.get("gpu_layers")))
     return found
 
 
-def read_completions(folder: Path) -> dict[str, Response]:
-    """Return a run's completions by id."""
-    paths = sorted((folder / "completions").glob("*.jsonl"))
-    return {row.id: row for path in paths for row in read_records(path, Response)}
+Row = Response | Choice
 
 
-def generate_again(cells: Sequence[Made], weights_dir: Path, scratch: Path) -> Iterator[Response]:
+def read_rows(folder: Path) -> dict[str, Row]:
+    """Return a run's responses and choices by id."""
+    found: dict[str, Row] = {}
+    for path in sorted((folder / "responses").glob("*/*.jsonl")):
+        found |= {row.id: row for row in read_records(path, Response)}
+    for path in sorted((folder / "choices").glob("*/*.jsonl")):
+        found |= {choice.id: choice for choice in read_records(path, Choice)}
+    return found
+
+
+def _differs(row: Row, made: Output | ChoiceOutput) -> bool:
+    """Whether what was made again is not what the run holds."""
+    if isinstance(row, Choice):
+        return (
+            not isinstance(made, ChoiceOutput) or made.scores != row.scores or made.key != row.key
+        )
+    if isinstance(made, ChoiceOutput):
+        return True
+    said = row.response if row.raw is None else row.raw
+    here = (said, row.thinking, row.finish_reason, row.completion_tokens, row.key)
+    return here != (made.text, made.thinking, made.finish_reason, made.completion_tokens, made.key)
+
+
+def generate_again(
+    cells: Sequence[Made], weights_dir: Path, scratch: Path
+) -> Iterator[tuple[Made, Output | ChoiceOutput]]:
     """Generate cells of one job again, into an empty store.
 
     Raises:
@@ -85,8 +106,8 @@ def generate_again(cells: Sequence[Made], weights_dir: Path, scratch: Path) -> I
     command += ["--output", str(output), "--store", str(scratch / "store")]
     if subprocess.run(command, check=False).returncode:
         raise RuntimeError(f"the cells of {job} could not be generated again")
-    for cell, made in zip(cells, read_records(output, Output), strict=True):
-        yield completion(cell.request, made)
+    for cell, made in zip(cells, read_records(output, OutputLine), strict=True):
+        yield cell, made.root
 
 
 class Sampled(NamedTuple):
@@ -104,7 +125,7 @@ class Sampled(NamedTuple):
 
 
 def check_sample(folder: Path, weights_dir: Path, size: int, seed: int) -> Sampled:
-    """Generate a random sample of a run's cells again and compare them with its completions.
+    """Generate a random sample of a run's cells again and compare them with its rows.
 
     Cells are made again on the CPU, so those that an accelerator made are not drawn.
 
@@ -114,14 +135,14 @@ def check_sample(folder: Path, weights_dir: Path, size: int, seed: int) -> Sampl
         size: how many cells, at most.
         seed: chooses the sample.
     """
-    made, completions = read_made(folder), read_completions(folder)
-    here = [name for name in completions if name in made and not made[name].accelerated]
+    made, rows = read_made(folder), read_rows(folder)
+    here = [name for name in rows if name in made and not made[name].accelerated]
     chosen = random.Random(seed).sample(here, min(size, len(here)))
     cells = sorted((made[name] for name in chosen), key=attrgetter("job"))
     faults = []
     with tempfile.TemporaryDirectory(prefix="steerability-verify-") as scratch:
         for _, group in groupby(cells, key=attrgetter("job")):
-            for row in generate_again([*group], weights_dir, Path(scratch)):
-                if row != completions[row.id]:
-                    faults.append(f"{row.id} came out otherwise")
+            for cell, again in generate_again([*group], weights_dir, Path(scratch)):
+                if _differs(rows[cell.request.id], again):
+                    faults.append(f"{cell.request.id} came out otherwise")
     return Sampled(len(chosen), faults, sum(cell.accelerated for cell in made.values()))

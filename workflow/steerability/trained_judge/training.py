@@ -32,9 +32,9 @@ FOLDS = 10
 
 @dataclass(frozen=True)
 class Example:
-    """A completion with the label to learn."""
+    """A response with the label to learn."""
 
-    completion: Response
+    response: Response
     label: Label
 
 
@@ -47,7 +47,7 @@ class Prepared:
 
 
 def examples_of(
-    completions: dict[str, Response], labels: dict[str, Label]
+    responses: dict[str, Response], labels: dict[str, Label]
 ) -> tuple[list[Example], str]:
     """Return the cells to learn from, and the reference's name.
 
@@ -57,16 +57,16 @@ def examples_of(
         UserError: fewer than two labels occur, or too few scenarios do.
     """
     chosen = [
-        Example(completions[name], labels[name])
-        for name in completions
+        Example(responses[name], labels[name])
+        for name in responses
         if name in labels and labels[name].label != JUDGE_FAILED
     ]
     chosen.sort(key=_place)
     names = {example.label.judge for example in chosen}
-    scenarios = {example.completion.scenario for example in chosen}
+    scenarios = {example.response.scenario for example in chosen}
     if len({example.label.label for example in chosen}) < 2 or len(scenarios) < 2 * FOLDS:
         raise UserError(
-            f"{len(chosen)} labelled completions of {len(scenarios)} scenarios are too few",
+            f"{len(chosen)} labelled responses of {len(scenarios)} scenarios are too few",
             where="--labels",
             mend=f"give at least {2 * FOLDS} scenarios and two labels",
         )
@@ -78,13 +78,13 @@ def prepare(examples: Sequence[Example], rules: RulesJudge) -> Prepared:
     tabular = Tabular(rules)
     common = frozenset(rules.rubric.common_words)
     scenarios = sorted(
-        {example.completion.scenario for example in examples},
+        {example.response.scenario for example in examples},
         key=lambda name: hashlib.sha256(name.encode("utf-8")).hexdigest(),
     )
     order = {name: at for at, name in enumerate(scenarios)}
-    groups = [order[example.completion.scenario] for example in examples]
+    groups = [order[example.response.scenario] for example in examples]
     counted = [
-        term_counts([view(name, one.completion.response) for one in examples], groups, common)
+        term_counts([view(name, one.response.response) for one in examples], groups, common)
         for name in VIEWS
     ]
     data = fitting.Data(
@@ -108,9 +108,9 @@ def out_of_fold(examples: Sequence[Example], data: fitting.Data) -> Iterator[Out
         heat = fitting.temperature(data, np.setdiff1d(every, block))
         for group in np.unique(data.groups[block]):
             rows = np.flatnonzero(data.groups == group)
-            fold = examples[rows[0]].completion.scenario
+            fold = examples[rows[0]].response.scenario
             yield from _held_out(examples, data, rows, heat, "scenario", fold)
-    models = [example.completion.model for example in examples]
+    models = [example.response.model for example in examples]
     for model in sorted(set(models)):
         rows = np.array([at for at, name in enumerate(models) if name == model])
         if len(rows) < len(examples):
@@ -130,7 +130,7 @@ def _held_out(
     for at, scores in zip(rows, fitting.fit(data, train).scores(data, rows), strict=True):
         chances = softmax([float(score) / heat for score in scores])
         yield OutOfFold(
-            id=examples[at].completion.id,
+            id=examples[at].response.id,
             contents=_contents(examples[at]),
             evaluation=evaluation,
             fold=fold,
@@ -193,12 +193,12 @@ def parameters() -> dict[str, Any]:
 
 
 def _input(example: Example) -> JudgeInput:
-    return JudgeInput.model_validate(example.completion.model_dump())
+    return JudgeInput.model_validate(example.response.model_dump())
 
 
 def _contents(example: Example) -> tuple[str, str]:
     shown = _input(example)
-    bare = shown.model_copy(update={"prompt": example.completion.scenario_prompt})
+    bare = shown.model_copy(update={"prompt": example.response.plain_prompt})
     return digest(content_of(shown)), digest(content_of(bare))
 
 
@@ -207,10 +207,10 @@ def _outcome(example: Example) -> Any:
 
 
 def _place(example: Example) -> tuple[str, ...]:
-    row = example.completion
+    row = example.response
     return row.scenario, row.intervention, row.completion_sha256, example.label.label
 
 
 def _fingerprint(example: Example) -> list[str]:
-    row = example.completion
+    row = example.response
     return [row.completion_sha256, sha256_text(row.prompt), row.category, example.label.label]

@@ -15,7 +15,7 @@ from steerability.agreement.pairs import (
     is_development,
     pair_up,
 )
-from steerability.judges.files import read_completions, read_labels
+from steerability.judges.files import read_labels, read_responses
 from steerability.protocol.label import Label
 from steerability.support.console import note
 from steerability.support.jsonl import read_records
@@ -25,7 +25,7 @@ from steerability.trained_judge.held_out import OutOfFold
 
 
 def agreement(
-    completions: Annotated[list[Path], typer.Option(help="Completions of the labelled models.")],
+    responses: Annotated[list[Path], typer.Option(help="Responses of the labelled models.")],
     reference: Annotated[list[Path], typer.Option(help="The labels to agree with.")],
     output: Annotated[Path, typer.Option(help="Where agreement.csv goes.")],
     calibration: Annotated[Path, typer.Option(help="Where calibration.csv goes.")],
@@ -49,7 +49,7 @@ def agreement(
     --out-of-fold is measured on those labels, and on --labels only where they are of models that
     it never learnt from, which are held out as they are.
     """
-    rows = read_completions(completions)
+    rows = read_responses(responses)
     truth = {
         label.id: label for group in read_labels(reference).values() for label in group.values()
     }

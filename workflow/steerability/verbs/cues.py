@@ -1,6 +1,6 @@
 """The verb ``cues``: which words tell one label from another, on the development half alone.
 
-For whoever writes a rubric: the completions of held-out scenarios are dropped as they are read,
+For whoever writes a rubric: the responses of held-out scenarios are dropped as they are read,
 so no cue can be written from them.
 """
 
@@ -23,7 +23,7 @@ _LONGEST = 3
 
 
 def cues(
-    completions: Annotated[list[Path], typer.Option(help="Completions, labelled by --labels.")],
+    responses: Annotated[list[Path], typer.Option(help="Responses, labelled by --labels.")],
     labels: Annotated[list[Path], typer.Option(help="The labels to tell apart.")],
     label: Annotated[str, typer.Option(help="The label that cues should speak for.")],
     against: Annotated[str, typer.Option(help="The label to tell it from.")] = "no_convergence",
@@ -42,7 +42,7 @@ def cues(
     cells: Counter[str] = Counter()
     held: dict[str, Counter[str]] = {label: Counter(), against: Counter()}
     places: dict[str, set[str]] = defaultdict(set)
-    for path in completions:
+    for path in responses:
         for row in read_records(path, Response):
             given = truth.get(row.id)
             if given not in held or not is_development(row.scenario):

@@ -21,7 +21,7 @@ PINNED = {
 
 
 def distil(
-    completions: Annotated[list[Path], typer.Option(help="Completions to learn from.")],
+    responses: Annotated[list[Path], typer.Option(help="Responses to learn from.")],
     labels: Annotated[list[Path], typer.Option(help="The labels to learn.")],
     output_dir: Annotated[Path, typer.Option(help="Where the trained file goes.")],
     out_of_fold: Annotated[Path, typer.Option(help="Where labels on unseen cells go.")],
@@ -37,7 +37,7 @@ def distil(
     if any(os.environ.get(name) != value for name, value in PINNED.items()):
         _again()
         return
-    from steerability.judges.files import read_completions, read_labels
+    from steerability.judges.files import read_labels, read_responses
     from steerability.judges.rules import RulesJudge
     from steerability.trained_judge.file import write_trained
     from steerability.trained_judge.training import examples_of, prepare, train
@@ -45,12 +45,12 @@ def distil(
 
     rules = RulesJudge.load(definition)
     given = {row.id: row for group in read_labels(labels).values() for row in group.values()}
-    examples, reference = examples_of(read_completions(completions), given)
+    examples, reference = examples_of(read_responses(responses), given)
     prepared = prepare(examples, rules)
     records = list(held_out(examples, prepared.data))
     write_records(out_of_fold, records)
     trained = train(examples, prepared, rules, reference)
-    models = sorted({example.completion.model for example in examples})
+    models = sorted({example.response.model for example in examples})
     facts = {"cells": len(examples), "models": models, "reference": reference}
     digest = write_trained(output_dir, trained, facts)
     truth = {name: label.label for name, label in given.items()}

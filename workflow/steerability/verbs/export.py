@@ -94,7 +94,8 @@ def parameters(run: FinishedRun, config: Config | None) -> dict[str, Any]:
     """
     told = {
         "run": run.manifest.run,
-        "suite": run.suite.name,
+        "suite": run.study.tasks[0].suite,
+        "tasks": [task.name for task in run.study.tasks],
         "models": [name for name, _, _ in run.models],
         "judges": run.judges,
         "primary_judge": run.judges[0],

@@ -33,6 +33,9 @@ def generate(
 ) -> None:
     """Generate the completions of a request file, each under its key in the store.
 
+    A request may put adapters on the model, and ask for the log-probabilities of given answers
+    in place of a completion.
+
     Completions in the store are not made again. Bytes depend on weights and request alone, not
     on --parallel, --threads, the order of the requests, or what was interrupted.
     """

@@ -4,18 +4,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from steerability.judges.run import read_cells, run_judge
 from steerability.judging.registry import Options, make_judge
 from steerability.loading.card_lock import claim
-from steerability.support.jsonl import write_records
+from steerability.protocol.scale import SCALES, Scale
+from steerability.support.errors import UserError
+from steerability.support.jsonl import explain, write_records
 from steerability.support.options import number_or_auto
 from steerability.support.store import Store
 
 
 def judge(
     judge: Annotated[str, typer.Option(help="rules, llm, distilled or api.")],
-    cells: Annotated[Path, typer.Option(help="Completions, one JSON object a line.")],
+    cells: Annotated[Path, typer.Option(help="Responses, one JSON object a line.")],
     output: Annotated[Path, typer.Option(help="Labels, one JSON object a line.")],
     name: Annotated[
         str | None, typer.Option(help="What the labels call the judge; by default its kind.")
@@ -47,12 +50,15 @@ def judge(
     gpu_layers: Annotated[
         str, typer.Option(help="llm: layers on an accelerator; auto: all where there is one.")
     ] = "0",
+    scale: Annotated[
+        str, typer.Option(help="The labels: a built-in scale's name, or a scale as JSON.")
+    ] = "behaviour",
     blind: Annotated[
         bool, typer.Option("--blind", help="Show the prompt without the intervention's text.")
     ] = False,
     log: Annotated[Path | None, typer.Option(help="File that gets plain progress lines.")] = None,
 ) -> None:
-    """Label completions.
+    """Label responses.
 
     An input line has ``id, category, context, prompt, response``; of further fields
     only a ``finish_reason`` of ``content_filter`` counts.
@@ -62,6 +68,7 @@ def judge(
     layers = number_or_auto(gpu_layers, least=0, where="--gpu-layers")
     if layers != 0 and judge == "llm" and store is not None:
         claim(store / "cards")
+    labels_of = read_scale(scale)
     chosen = make_judge(
         judge,
         Options(
@@ -76,7 +83,26 @@ def judge(
             parallel=parallel,
             threads=threads,
             gpu_layers=layers,
+            scale=labels_of,
         ),
     )
-    labels = run_judge(chosen, items, name=name, store=Store(store) if store else None, log=log)
+    labels = run_judge(
+        chosen, items, scale=labels_of, name=name, store=Store(store) if store else None, log=log
+    )
     write_records(output, labels)
+
+
+def read_scale(text: str) -> Scale:
+    """Return a scale from the name of a built-in one, or from JSON.
+
+    Raises:
+        UserError: there is no such scale, or the JSON is none.
+    """
+    if text in SCALES:
+        return SCALES[text]
+    try:
+        return Scale.model_validate_json(text)
+    except ValidationError as error:
+        raise UserError(
+            explain(error), where="--scale", mend=f"built-in are {', '.join(SCALES)}"
+        ) from error

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from steerability.plan.requests import PlannedRequest, PlanSpec, plan_requests, shard_of
 from steerability.protocol.intervention import Intervention
 from steerability.suites.model import Suite
+from steerability.support.canonical import sha256_file
 from steerability.support.errors import UserError
 from steerability.support.files import read_text
 from steerability.support.jsonl import explain, read_record, read_records, write_records
@@ -35,6 +36,9 @@ def plan(
     interventions: Annotated[Path | None, typer.Option(help="JSON lines of interventions")] = None,
     planned: Annotated[
         Path | None, typer.Option(help="what each request is about, one JSON object a line")
+    ] = None,
+    adapter: Annotated[
+        list[Path] | None, typer.Option(help="a control vector or LoRA in use; repeatable")
     ] = None,
     template: Annotated[
         Path | None, typer.Option(help="a Jinja chat template in place of the weights' own")
@@ -67,7 +71,14 @@ def plan(
         suites[name] = read_record(Path(file), Suite)
     text = None if template is None else read_text(template)
     shards: list[list[PlannedRequest]] = [[] for _ in outputs]
-    for one in plan_requests(wanted, suites, list(read_records(interventions, Intervention)), text):
+    requests = plan_requests(
+        wanted,
+        suites,
+        list(read_records(interventions, Intervention)),
+        template=text,
+        adapters={sha256_file(path): str(path) for path in adapter or ()},
+    )
+    for one in requests:
         shards[shard_of(one.planned.cell.scenario, len(outputs))].append(one)
     for path, shard in zip(outputs, shards, strict=True):
         write_records(path, [one.request for one in shard])

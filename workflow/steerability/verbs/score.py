@@ -14,6 +14,7 @@ from steerability.score.cells import Joined, ModelFacts, join, judges_of, write_
 from steerability.score.choices import rows_of, write_choices
 from steerability.suites.model import Suite
 from steerability.support.errors import UserError
+from steerability.support.files import write_atomic
 from steerability.support.jsonl import explain, read_record, read_records
 from steerability.support.options import named_values
 
@@ -25,6 +26,9 @@ def score(
     models: Annotated[str, typer.Option(help="Size and stage by model, as JSON.")],
     suite: Annotated[list[str], typer.Option(help="NAME=FILE: a suite; repeatable.")],
     output: Annotated[Path, typer.Option(help="The tidy table of labels (cells.csv).")],
+    study_output: Annotated[
+        Path | None, typer.Option("--study", help="Where the run's study goes (study.json).")
+    ] = None,
     responses: Annotated[Files, typer.Option(help="Responses of a task and model.")] = None,
     labels: Annotated[Files, typer.Option(help="Labels of a task, judge and model.")] = None,
     choices: Annotated[Files, typer.Option(help="Choices of a task and model.")] = None,
@@ -55,6 +59,8 @@ def score(
         tables,
     )
     write_cells(output, rows)
+    if study_output is not None:
+        write_atomic(study_output, study.model_dump_json(indent=1).encode("utf-8") + b"\n")
     cells = len({row.cell_id for row in rows})
     print(f"score: {cells:,} cells, {len(rows):,} rows, judges: {', '.join(judges_of(rows))}")
     if choices_output is not None:

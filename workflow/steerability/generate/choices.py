@@ -1,0 +1,91 @@
+"""Forced choices: how likely each of several given answers is after a prompt.
+
+An answer is tokenised by itself, as plain text without special tokens, and put directly behind the
+rendered prompt. So at the border nothing is joined: where a tokeniser given prompt and answer in
+one would have made one token of the prompt's last and the answer's first characters, the score is
+that of the two tokens. After a chat template's opening of the assistant's turn, which ends in a
+line break or a special token, there is nothing to join; after a plain prompt an answer should
+bring its own leading blank. Vocabularies that put a blank in front of any text do so here too.
+The end of the answer is not scored: no end-of-sequence token follows it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from steerability.engine import Adapters, Engine, ScoreJob
+from steerability.engine.scoring import Scores
+from steerability.engine.vocabulary import Vocabulary
+from steerability.protocol.request import THINK_END, ChoiceOutput, Request
+from steerability.support.errors import UserError
+
+THINK_BEGIN = "<think>"
+# an opened thought is followed by blanks at most, so the end of the prompt is enough to see it
+_TAIL = 16
+
+
+def choice_job(
+    request: Request, prompt: tuple[int, ...], adapters: Adapters, engine: Engine, where: Path
+) -> ScoreJob:
+    """Return the scoring of a request's answers.
+
+    Args:
+        request: one with answers.
+        prompt: its rendered prompt.
+        adapters: its adapter set.
+        engine: for the vocabulary and the context window.
+        where: the request file, for messages.
+
+    Raises:
+        UserError: an answer is empty, prompt and answer do not fit the window, or the prompt
+            leaves a thought open, in which answers would be read as thoughts.
+    """
+    name = f"{where} request {request.id}"
+    answers = tuple(tuple(engine.vocabulary.tokenize(text)) for text in request.answers or ())
+    if not all(answers):
+        raise UserError("an answer is empty", where=name, mend="give a text for each answer")
+    if opens_thought(prompt, engine.vocabulary):
+        raise UserError(
+            "the prompt ends in an open thought, so an answer would be part of it",
+            where=name,
+            mend=f"give a template that ends in {THINK_BEGIN}, an empty thought and {THINK_END}",
+        )
+    job = ScoreJob(prompt, answers, adapters)
+    if job.longest > engine.window:
+        raise UserError(
+            f"prompt and answer have {job.longest} tokens, the model's context holds "
+            f"{engine.window}",
+            where=name,
+            mend="shorten them or set max_prompt_tokens",
+        )
+    return job
+
+
+def opens_thought(prompt: tuple[int, ...], vocabulary: Vocabulary) -> bool:
+    """Return whether a prompt ends in ``<think>`` with nothing but blanks behind it."""
+    tail = prompt[-_TAIL:]
+    begin = vocabulary.token(THINK_BEGIN)
+    if begin is not None and begin in tail:
+        place = len(tail) - 1 - tail[::-1].index(begin)
+        after = tail[place + 1 :]
+        if all(vocabulary.piece(token) for token in after):
+            return not vocabulary.detokenize(after).strip()
+        return False
+    return vocabulary.detokenize(tail).rstrip().endswith(THINK_BEGIN)
+
+
+def stored_scores(scores: Scores) -> dict[str, Any]:
+    """Return what the store keeps of a choice."""
+    return {"scores": [list(score) for score in scores]}
+
+
+def choice_line(
+    request: Request, job: ScoreJob, name: str, value: dict[str, Any], *, truncated: bool
+) -> ChoiceOutput:
+    """Return the output line of a choice from what the store holds."""
+    return ChoiceOutput(
+        id=request.id,
+        scores=tuple(tuple(score) for score in value["scores"]),
+        prompt_tokens=len(job.prompt),
+        key=name,
+        truncated=truncated,
+    )
