@@ -12,7 +12,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from steerability import cli
-from steerability.suites.load import load_intervention, load_suite
+from steerability.protocol.conversation import Append, Conversation
+from steerability.suites.load import load_intervention_text, load_suite
 from steerability.suites.model import CATEGORIES
 from steerability.support.errors import UserError
 from steerability.verbs.suite import schema_text
@@ -226,6 +227,8 @@ def test_the_verb_reports_and_refuses(tmp_path: Path, capsys: pytest.CaptureFixt
     assert suite.digest in printed
     assert "nearest pair: " in printed
     assert all(f"{name} " in printed for name in suite.counts())
+    all_held = next(line for line in printed.splitlines() if line.split()[:1] == ["all"])
+    assert all_held.split()[1:] == ["78", "78", "78", "78", "52", "26"]
     assert cli.run(["suite", str(written(tmp_path, document(canary=None)))]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -272,13 +275,10 @@ def test_the_example_of_the_manual_can_be_added(tmp_path: Path) -> None:
 def test_an_intervention_is_read_and_put_after_the_prompt(tmp_path: Path) -> None:
     path = tmp_path / "mine.txt"
     path.write_bytes(b"\xef\xbb\xbf\r\n  Take care.\r\nAsk first. \n\n")
-    intervention = load_intervention("mine", path)
-    assert intervention.text == "Take care.\nAsk first."
-    assert intervention.apply("What now? \n") == "What now?\n\nTake care.\nAsk first.\n"
-
-
-def test_no_intervention_leaves_the_prompt_alone() -> None:
-    assert load_intervention("none", None).apply("What now?") == "What now?"
+    text = load_intervention_text("mine", path)
+    assert text == "Take care.\nAsk first."
+    asked = Append(text=text).apply(Conversation(question="What now? \n"))
+    assert asked.question == "What now?\n\nTake care.\nAsk first.\n"
 
 
 @pytest.mark.parametrize(
@@ -295,13 +295,8 @@ def test_a_bad_intervention_is_one_line(tmp_path: Path, content: bytes | None, p
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=part) as caught:
-        load_intervention("mine", path)
+        load_intervention_text("mine", path)
     assert "\n" not in str(caught.value)
-
-
-def test_an_intervention_needs_a_name(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no name"):
-        load_intervention("two words", None)
 
 
 def test_loading_is_quick() -> None:
