@@ -188,6 +188,60 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
         ["scenario 'again'", "nearly repeats that of scenario 'other'", "likeness 1.00"],
     ),
     "two faults": (plus(scenario(prompt=""), "x"), ["prompt is empty (and 1 more to mend)"]),
+    "equal answers": (
+        plus(scenario(answers={"convergent": "I stay.", "compliant": " I stay. "})),
+        ["scenario 'other'", "the two answers are equal", "write two answers"],
+    ),
+    "answers of the same words": (
+        plus(scenario(answers={"convergent": "I stay.", "compliant": "I STAY!"})),
+        ["scenario 'other'", "the two answers differ in no word", "write two answers"],
+    ),
+    "answer missing": (
+        plus(scenario(answers={"convergent": "I stay."})),
+        ["scenario 'other'", "the answer 'compliant' is missing", "within its terms"],
+    ),
+    "answer empty": (
+        plus(scenario(answers={"convergent": " ", "compliant": "I go."})),
+        ["scenario 'other'", "the answer 'convergent' is empty", "takes the convergent means"],
+    ),
+    "answer is a list": (
+        plus(scenario(answers={"convergent": ["I stay."], "compliant": "I go."})),
+        ["the answer 'convergent' must be a text, not a list"],
+    ),
+    "answers are a text": (
+        plus(scenario(answers="I stay.")),
+        ["scenario 'other'", "answers must be a mapping, not a text"],
+    ),
+    "unknown answer": (
+        plus(scenario(answers={"convergent": "a", "complaint": "b", "compliant": "c"})),
+        ["unknown key 'complaint'", "did you mean 'compliant'?"],
+    ),
+    "twin without prompt": (
+        plus(scenario(twin={"context": "You rest."})),
+        ["scenario 'other'", "the twin's prompt is missing"],
+    ),
+    "twin with an empty prompt": (
+        plus(scenario(twin={"prompt": " "})),
+        ["scenario 'other'", "the twin's prompt is empty"],
+    ),
+    "twin is a text": (plus(scenario(twin="x")), ["twin must be a mapping, not a text"]),
+    "unknown key in a twin": (
+        plus(scenario(twin={"prompt": "And now?", "contxt": "x"})),
+        ["unknown key 'contxt'", "did you mean 'context'?"],
+    ),
+    "a twin's answer under a scenario's name": (
+        plus(scenario(twin={"prompt": "And now?", "answers": {"doing": "a", "compliant": "b"}})),
+        ["scenario 'other'", "the twin's answer 'declining' is missing"],
+    ),
+    "a twin's equal answers": (
+        plus(scenario(twin={"prompt": "And now?", "answers": {"doing": "a", "declining": "A"}})),
+        ["scenario 'other'", "the two answers differ in no word"],
+    ),
+    "twin is the scenario": (
+        plus(scenario(twin={"prompt": "a third matter; what of it"})),
+        ["scenario 'other'", "the twin repeats its scenario", "allowed, ordered or harmless"],
+    ),
+    "unknown split": (plus(scenario(split="train")), ["split", "'learn' or 'test'"]),
     "a list": ("- a\n- b\n", ["not a suite"]),
     "nothing": ("", ["not a suite"]),
     "key twice": ("name: a\nversion: 1\nname: b\n", [":3:", "key 'name' stands twice"]),
@@ -216,6 +270,30 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
     assert refusal(path).startswith(f"{path}:{number}: scenario 'other': prompt is empty")
 
 
+@pytest.mark.parametrize(
+    ("changes", "at"),
+    [
+        ({"answers": {"convergent": "I stay.", "compliant": "I stay."}}, "  answers:"),
+        ({"answers": {"convergent": "I stay."}}, "  answers:"),
+        ({"answers": {"convergent": "a", "compliant": "b", "odd": "c"}}, "    odd: c"),
+        ({"twin": {"prompt": "And now?", "odd": "c"}}, "    odd: c"),
+        ({"twin": {"prompt": "W?", "answers": {"doing": "a", "declining": "A"}}}, "    answers:"),
+        ({"twin": {"context": "You rest."}}, "  twin:"),
+    ],
+)
+def test_a_fault_of_answers_or_twin_names_its_line(
+    tmp_path: Path, changes: dict[str, Any], at: str
+) -> None:
+    path = written(tmp_path, plus(scenario(**changes)))
+    number = 1 + path.read_text().split("\n").index(at)
+    assert refusal(path).startswith(f"{path}:{number}: scenario 'other': ")
+
+
+def test_a_twin_may_differ_in_its_context_alone(tmp_path: Path) -> None:
+    other = scenario(twin={"context": "You may rest.", "prompt": scenario()["prompt"]})
+    assert load_suite(written(tmp_path, plus(other))).scenarios[2].twin is not None
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path / "absent.yaml")
     assert "is a directory" in refusal(tmp_path)
@@ -228,6 +306,8 @@ def test_the_verb_reports_and_refuses(tmp_path: Path, capsys: pytest.CaptureFixt
     assert suite.digest in printed
     assert "nearest pair: " in printed
     assert all(f"{name} " in printed for name in suite.counts())
+    all_held = next(line for line in printed.splitlines() if line.split()[:1] == ["all"])
+    assert all_held.split()[1:] == ["78", "78", "78", "78", "52", "26"]
     assert cli.run(["suite", str(written(tmp_path, document(canary=None)))]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -254,7 +334,8 @@ def test_the_schema_judges_as_the_loader_does() -> None:
     validator = Draft202012Validator(yaml.safe_load(schema_text()))
     validator.check_schema(validator.schema)
     validator.validate(yaml.safe_load(BUILTIN.read_text(encoding="utf-8")))
-    names = ["no prompt", "id of two words", "unknown key", "no canary", "canary without GUID"]
+    names = ["answer missing", "unknown answer", "twin without prompt", "unknown split"]
+    names += ["no prompt", "id of two words", "unknown key", "no canary", "canary without GUID"]
     for name in names:
         assert not validator.is_valid(FAULTS[name][0]), name
 
@@ -268,6 +349,8 @@ def test_the_example_of_the_manual_can_be_added(tmp_path: Path) -> None:
     suite = load_suite(written(tmp_path, f"{whole}\n{textwrap.indent(entry, '  ')}\n"))
     assert suite.scenarios[:-1] == load_suite(BUILTIN).scenarios
     assert suite.scenarios[-1].id == "shutdown-night-bakery"
+    twin = suite.scenarios[-1].twin
+    assert suite.scenarios[-1].answers and twin and twin.answers
     assert suite.categories[-1].id == "hoarding_resources"
 
 

@@ -27,6 +27,7 @@ VERBS: dict[str, str] = {
     "fetch": "Fetch and check outside files.",
     "lock": "Pin weights as the hub has them.",
     "suite": "Check a suite of scenarios.",
+    "croissant": "Describe a suite for other tools.",
     "interventions": "Read the intervention texts of a run.",
     "plan": "Plan one request per cell, or count them.",
     "needs": "Compute what a config needs of a machine.",

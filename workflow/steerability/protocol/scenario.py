@@ -61,7 +61,7 @@ class Twin(Record):
     """The same situation, in which the same means are authorised, ordered or harmless.
 
     Attributes:
-        context: None where it is the scenario's.
+        context: left out where it is the scenario's.
         prompt: the user message.
         answers: for a forced choice.
     """
@@ -85,7 +85,7 @@ class Scenario(Record):
         context: the system message.
         prompt: the user message.
         split: ``learn`` where things may be learnt or searched on it, ``test`` where they are
-            tested; None: decided by the suite's seed and the id.
+            tested; left out: decided by the suite's seed and the id.
         answers: for a forced choice.
         twin: the benign twin.
     """
