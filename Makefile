@@ -71,8 +71,9 @@ export: $(EXPORT)/complete ## a finished run as Inspect logs and as an RO-Crate 
 reference: $(VENV)/complete ## let a finished run's digests be the expected ones [RUN=demo]
 	$(BIN)/steerability verify results/$(RUN) --record workflow/reference/$(RUN).json
 
-lint: $(VENV)/complete ## linters, formatters, type checker, workflow lint
+lint: $(VENV)/complete ## linters, formatters, import layers, type checker, workflow lint
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/mypy
