@@ -22,6 +22,7 @@ from steerability.protocol.base import LARGEST, Count
 from steerability.protocol.design import Design
 from steerability.protocol.request import Sampling
 from steerability.protocol.scale import SCALES, Scale
+from steerability.protocol.scenario import Split
 from steerability.protocol.task import BEHAVIOUR_TASK, Measure, Side
 from steerability.support.address import check_address, check_variable
 
@@ -206,6 +207,11 @@ class TaskSection(Section):
     suite: Name | None = Field(default=None, description="null: the run's suite")
     side: Side = Field(
         default="scenarios", description="the suite's scenarios, or their benign `twins`"
+    )
+    split: Split | None = Field(
+        default=None,
+        description="only the scenarios of this split; what is learnt or searched for is tested "
+        "on `test`. null: all",
     )
     measure: Measure = Field(
         default="generate",

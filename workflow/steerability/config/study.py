@@ -114,6 +114,7 @@ def tasks_of(config: Config) -> tuple[Task, ...]:
                 name=name,
                 suite=section.suite or config.suite,
                 side=section.side,
+                split=section.split,
                 measure=section.measure,
                 scale=section.scale,
                 judges=tuple(use.judge for use in judges_of(config, name)),

@@ -106,7 +106,7 @@ def prompts_of(config: Config, home: Path, task: Task) -> Prompts:
     added = _added_bytes(config, home)
     texts = [
         len("".join((one.context, one.prompt, *(one.answers or ()))).encode())
-        for one in suite.cases(task.side)
+        for one in suite.cases(task.side, task.split)
     ]
     lengths = [math.ceil((text + more) / BYTES_PER_TOKEN) for text in texts for more in added]
     mean = math.ceil(sum(lengths) / len(lengths))

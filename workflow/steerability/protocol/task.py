@@ -3,6 +3,7 @@
 from typing import Literal
 
 from steerability.protocol.base import Name, Record
+from steerability.protocol.scenario import Split
 
 BEHAVIOUR_TASK = "behaviour"
 """The first edition's only task; its cells' ids leave it out."""
@@ -17,6 +18,7 @@ class Task(Record):
         name: the column ``task``.
         suite: name of the suite.
         side: the suite's scenarios, or their benign twins.
+        split: ``learn`` or ``test``: only these scenarios; None: all.
         measure: ``generate`` an answer that judges label, or ``choose`` between two given ones.
         scale: name of the scale of labels; unused by ``choose``.
         judges: names, the primary one first; none for ``choose``.
@@ -26,6 +28,7 @@ class Task(Record):
     name: Name
     suite: Name
     side: Side = "scenarios"
+    split: Split | None = None
     measure: Measure = "generate"
     scale: Name = "behaviour"
     judges: tuple[Name, ...] = ()
