@@ -81,8 +81,9 @@ croissant: $(VENV)/complete $(CROISSANT)/complete ## describe the built-in suite
 reference: $(VENV)/complete ## let a finished run's digests be the expected ones [RUN=demo]
 	$(BIN)/steerability verify results/$(RUN) --record workflow/reference/$(RUN).json
 
-lint: $(VENV)/complete ## linters, formatters, type checker, workflow lint
+lint: $(VENV)/complete ## linters, formatters, import layers, type checker, workflow lint
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/mypy

@@ -7,7 +7,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from steerability.config.base import Name, Names, Section, Words, to_tuple
 
 Texts = Annotated[tuple[Words, ...], BeforeValidator(to_tuple), Field(min_length=1)]
-Strengths = Annotated[tuple[float, ...], BeforeValidator(to_tuple), Field(min_length=1)]
+Strength = Annotated[float, Field(allow_inf_nan=False)]
+Strengths = Annotated[tuple[Strength, ...], BeforeValidator(to_tuple), Field(min_length=1)]
 Layers = Annotated[tuple[int, int], BeforeValidator(to_tuple)]
 
 
@@ -68,7 +69,7 @@ class AdapterIntervention(InterventionSection):
 
     kind: Literal["vector", "lora"]
     adapter: Name = Field(description="a name in `catalogue.adapters`")
-    strength: float | None = Field(
+    strength: Strength | None = Field(
         default=None, description="what it is multiplied by; null: 1, or `strengths`"
     )
     strengths: Strengths | None = Field(
@@ -140,7 +141,7 @@ def variants(name: str, entry: Any) -> tuple[Variant, ...]:
         )
     if isinstance(entry, AdapterIntervention) and entry.strengths is not None:
         return tuple(
-            Variant(name=f"{name}_{strength:g}", entry=name, strength=strength)
+            Variant(name=f"{name}_{strength:g}".replace("+", ""), entry=name, strength=strength)
             for strength in entry.strengths
         )
     return (Variant(name=name, entry=name),)

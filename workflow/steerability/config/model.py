@@ -374,6 +374,7 @@ class Config(Section):
         _defined("interventions", self.interventions, catalogue.interventions)
         _defined("models", self.models, catalogue.models)
         _defined("tasks", self.tasks, known_tasks)
+        _defined("judges", tuple(use.judge for use in self.judges), catalogue.judges)
         for name in self.interventions:
             self._check_intervention(name)
         names = [one.name for one in self.variants()]
@@ -400,9 +401,14 @@ class Config(Section):
                 whole = self.catalogue.interventions[part]
                 if isinstance(whole, ComposedIntervention) or len(variants(part, whole)) > 1:
                     raise ValueError(f"{where}: {part} stands for several interventions itself")
+                self._check_intervention(part)
         elif isinstance(entry, AdapterIntervention):
             where = f"catalogue.interventions.{name}.adapter"
             _defined(where, (entry.adapter,), self.catalogue.adapters)
+        if entry.control_of is not None:
+            entries = self.catalogue.interventions
+            known = {one.name: one for n, whole in entries.items() for one in variants(n, whole)}
+            _defined(f"catalogue.interventions.{name}.control_of", (entry.control_of,), known)
 
     def _check_task(self, name: str, entry: TaskSection) -> None:
         where = "" if name == BEHAVIOUR_TASK else f"catalogue.tasks.{name}."
@@ -460,7 +466,8 @@ class Config(Section):
             if self.tasks != (BEHAVIOUR_TASK,) or self.samples != 1:
                 raise ValueError("tasks: transcripts are of the task behaviour, one reply a cell")
             return self
-        for use in self.judges:
+        sections = [self.catalogue.tasks.get(name, TaskSection()) for name in self.tasks]
+        for use in (use for section in sections for use in section.judges or self.judges):
             if isinstance(self.catalogue.judges[use.judge], PublishedJudge):
                 raise ValueError(f"judges: {use.judge} goes with outputs: transcripts only")
         return self
