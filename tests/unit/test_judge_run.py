@@ -65,8 +65,9 @@ def test_a_filtered_reply_is_judged_by_none_and_shares_no_label_with_an_empty_on
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, store = tmp_path / "cells.jsonl", Store(tmp_path / "store")
+    bare = {"plain_context": "x", "plain_prompt": "s"}
     lines = [
-        cell(name, response="").model_dump() | {"finish_reason": finish, "scenario_prompt": "s"}
+        cell(name, response="").model_dump() | {"finish_reason": finish} | bare
         for name, finish in (
             *(("empty", "stop"), ("filtered", "content_filter"), ("odd", ["x"])),
             ("refused", "refused"),

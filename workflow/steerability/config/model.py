@@ -22,6 +22,7 @@ from steerability.protocol.base import LARGEST, Count
 from steerability.protocol.design import Design
 from steerability.protocol.request import Sampling
 from steerability.protocol.scale import SCALES, Scale
+from steerability.protocol.scenario import Split
 from steerability.protocol.task import BEHAVIOUR_TASK, Measure, Side
 from steerability.support.address import check_address, check_variable
 
@@ -207,6 +208,11 @@ class TaskSection(Section):
     side: Side = Field(
         default="scenarios", description="the suite's scenarios, or their benign `twins`"
     )
+    split: Split | None = Field(
+        default=None,
+        description="only the scenarios of this split; what is learnt or searched for is tested "
+        "on `test`. null: all",
+    )
     measure: Measure = Field(
         default="generate",
         description="`generate` an answer, or `choose` between the scenario's two answers",
@@ -218,6 +224,7 @@ class TaskSection(Section):
     primary_judge: Name | None = Field(
         default=None, description="the judge of the tables; null: the run's, or the first"
     )
+    models: Names | None = Field(default=None, description="null: all models of the run")
 
 
 def _scale_named(value: Any) -> Any:
@@ -400,6 +407,9 @@ class Config(Section):
     def _check_task(self, name: str, entry: TaskSection) -> None:
         where = "" if name == BEHAVIOUR_TASK else f"catalogue.tasks.{name}."
         _defined(f"{where}suite", (entry.suite or self.suite,), self.catalogue.suites)
+        for model in entry.models or ():
+            if model not in self.models:
+                raise ValueError(f"{where}models: {model!r} is not among models")
         if entry.measure == "choose":
             if entry.judges is not None or entry.primary_judge is not None:
                 raise ValueError(f"{where}judges: a choice has no judge")
@@ -419,7 +429,8 @@ class Config(Section):
                         f"{where}judges: {use.judge} names {model!r}, not among models"
                     )
         chosen = next(use for use in uses if use.judge == primary)
-        if chosen.models is not None and set(chosen.models) != set(self.models):
+        asked = set(entry.models or self.models)
+        if chosen.models is not None and not asked <= set(chosen.models):
             raise ValueError(f"{where}primary_judge: must label every model of the run")
         for judge in judges:
             self._check_scale(where, judge, entry.scale)

@@ -51,11 +51,11 @@ def draw(drawn: Drawn, task: Task) -> Figure:
     axes.set_xlabel(f"{drawn.event(task)}, % of valid outputs")
     contrast = drawn.headline
     if contrast is not None:
-        place = axes.get_yaxis_transform()
+        beside = axes.get_yaxis_transform()
         title = f"{plain(contrast_title(contrast))} ({drawn.level})"
-        axes.text(1.03, -0.55, title, transform=place, va="bottom", fontsize=7)
+        axes.text(1.03, -0.55, title, transform=beside, va="bottom", fontsize=7)
         for at, line in enumerate(lines):
             words = estimate_lines(drawn.difference(task, line, contrast), _ESTIMATE)
-            axes.text(1.03, at, words, transform=place, va="center", fontsize=7)
+            axes.text(1.03, at, words, transform=beside, va="center", fontsize=7)
     figure.legend(loc="outside upper left", ncols=min(3, len(shown)))
     return figure

@@ -133,8 +133,8 @@ def _panel(axes: Axes, drawn: Drawn, group: Sequence[Shift], many: int) -> None:
     axes.set_yticks([at for at, _ in ticks], [text for _, text in ticks], fontsize=7)
     axes.set_ylim(y - 0.4, -0.45)
     place = axes.get_yaxis_transform()
-    for at, name in heads:
-        axes.text(0.0, at, name, transform=place, va="center", fontweight="bold", fontsize=7)
+    for height, name in heads:
+        axes.text(0.0, height, name, transform=place, va="center", fontweight="bold", fontsize=7)
 
 
 def task_title(drawn: Drawn, task: str, measure: str) -> str:

@@ -1,6 +1,7 @@
 """How far every intervention moves a model, by what it takes; and dose against effect."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -183,8 +184,8 @@ def _doses(
         colour = look.colour if len(looks) > 1 else CYCLE[at]
         bars = [_beside(row) for row in mine]
         errors = [[below for below, _ in bars], [above for _, above in bars]]
-        style = {"marker": look.marker, "color": colour, "markersize": 4, "linewidth": 1}
-        axes.errorbar(x, y, yerr=errors, **style)
+        style: dict[str, Any] = {"marker": look.marker, "color": colour}
+        axes.errorbar(x, y, yerr=errors, markersize=4, linewidth=1, **style)
         slope, low, high = (mine[0][name] for name in ("slope", "slope_low", "slope_high"))
         if slope and low and high:
             slopes.append(f"{slope} ({low} to {high})")
