@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from steerability.config.analysis import Analysis
 from steerability.config.model import Config, JudgeUse, TaskSection
@@ -38,6 +38,14 @@ class Study(Record):
     notes: dict[str, str] = Field(default_factory=dict)
     remark: str = ""
     analysis: Analysis = Field(default_factory=Analysis)
+
+    @model_validator(mode="after")
+    def _scales_are_there(self) -> "Study":
+        known = {scale.name for scale in self.scales}
+        for task in self.labelled:
+            if task.scale not in known:
+                raise ValueError(f"task {task.name} has a scale that is not there: {task.scale}")
+        return self
 
     def less(self, *names: str) -> "Study":
         """Return the study with the defaults of some fields, which do not concern a reader."""
