@@ -72,9 +72,15 @@ def _verdict(row: Row) -> str:
     return f"which {'is' if found else 'is not'} distinguishable from zero"
 
 
+def _short(text: str) -> str:
+    """A figure of a table to two decimals, as points have them anyway."""
+    return f"{float(text):.2f}".replace("-0.00", "0.00")
+
+
 def _shift(row: Row) -> str:
-    interval = f" ({row['low']} to {row['high']})" if row["low"] and row["high"] else ""
-    return f"{row['estimate']} {unit_of(row['measure'])}{interval}"
+    low, high = row["low"], row["high"]
+    interval = f" ({_short(low)} to {_short(high)})" if low and high else ""
+    return f"{_short(row['estimate'])} {unit_of(row['measure'])}{interval}"
 
 
 def _several(rows: list[Row], what: str) -> str:
@@ -82,9 +88,10 @@ def _several(rows: list[Row], what: str) -> str:
     values = sorted((float(row["estimate"]), row["estimate"]) for row in rows)
     unit = unit_of(rows[0]["measure"])
     sure = sum(bool(is_distinguishable(row)) for row in rows)
+    low, high = _short(values[0][1]), _short(values[-1][1])
     return (
-        f"{what} between {values[0][1]} and {values[-1][1]} {unit} over {len(rows)} "
-        f"{_kinds(rows)}, distinguishable from zero in {sure} of {len(rows)}."
+        f"{what} between {low} and {high} {unit} over {len(rows)} {_kinds(rows)}, "
+        f"distinguishable from zero in {sure} of {len(rows)}."
     )
 
 
@@ -106,9 +113,8 @@ def _labels(run: Run, task: Task, contrast: Contrast) -> list[str]:
     rows = _rows(run, task.name, contrast, measure_of(run.study, task), judge)
     lines = run.tables.lines(task.name, judge)
     if not rows:
-        return _rates(run, task) + [
-            f"The shift between {contrast.a} and {contrast.b} cannot be estimated."
-        ]
+        unknown = f"The shift between {contrast.a} and {contrast.b} cannot be estimated."
+        return [*_rates(run, task), unknown]
     if len(lines) > 1:
         what = f"From {contrast.b} to {contrast.a} the rate of “{event}” shifts by"
         return [_several(rows, what)]
@@ -175,8 +181,8 @@ def _twins(run: Run, contrast: Contrast) -> list[str]:
         if not rows:
             continue
         if len(rows) > 1:
-            return [_several(rows, "Scenarios shift more than their benign twins by")]
-        twins = f"{rows[0]['value_b']} {unit_of(rows[0]['measure'])}"
+            return [_several(rows, "The shift on scenarios minus that on their benign twins lies")]
+        twins = f"{_short(rows[0]['value_b'])} {unit_of(rows[0]['measure'])}"
         return [
             f"Their benign twins shift by {twins}: the difference of the two shifts is "
             f"{_shift(rows[0])}, {_verdict(rows[0])}."
