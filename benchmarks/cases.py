@@ -5,7 +5,7 @@ from pathlib import Path
 
 from contenders import Prompt
 from steerability.engine import Engine
-from steerability.protocol.intervention import Intervention
+from steerability.protocol.conversation import Append, Conversation
 from steerability.suites.load import load_suite
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -14,13 +14,18 @@ SUITE = ROOT / "workflow/suites/builtin/suite.yaml"
 PUBLISHED_SUFFIX = {"none": 0, "pro": 273, "anti": 899}
 
 
-def suffix(name: str) -> Intervention:
+def suffix(name: str) -> Append:
     """Return a suffix of the published length, filled with this project's own text."""
     length = PUBLISHED_SUFFIX[name]
     if not length:
-        return Intervention(name=name, text="")
+        return Append(text="")
     text = (ROOT / f"workflow/suites/interventions/{name}.txt").read_text("utf-8").strip()
-    return Intervention(name=name, text=(f"{text} " * (length // len(text) + 1))[:length])
+    return Append(text=(f"{text} " * (length // len(text) + 1))[:length])
+
+
+def suffixed(name: str, prompt: str) -> str:
+    """Return a prompt with a suffix of the published length behind it."""
+    return suffix(name).apply(Conversation(question=prompt)).question
 
 
 def prompts(
@@ -41,7 +46,7 @@ def prompts(
             engine.chat(
                 [
                     {"role": "system", "content": context.strip()},
-                    {"role": "user", "content": suffix(name).apply(prompt)},
+                    {"role": "user", "content": suffixed(name, prompt)},
                 ]
             ),
             max_tokens,

@@ -25,7 +25,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from steerability.agreement.coefficients import by_scenario, intervals
 from steerability.agreement.pairs import Pair
-from steerability.judges.files import read_responses, read_labels
+from steerability.judges.files import read_labels, read_responses
 from steerability.judges.rules import RulesJudge
 from steerability.protocol.scale import BEHAVIOUR
 from steerability.support.tables import Field, write_csv
@@ -59,8 +59,8 @@ class Cells:
         return np.arange(len(self.examples))
 
     def of(self, name: str) -> NDArray[np.str_]:
-        """Return a field of every completion."""
-        return np.array([getattr(one.completion, name) for one in self.examples])
+        """Return a field of every response."""
+        return np.array([getattr(one.response, name) for one in self.examples])
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def classifier(cells: Cells, make: Callable[[], Any], rows_of: Callable[[Index],
 
 def others(cells: Cells) -> Iterator[tuple[str, Predict]]:
     """Yield further families by name."""
-    texts = [one.completion.response for one in cells.examples]
+    texts = [one.response.response for one in cells.examples]
 
     def tfidf(train: Index) -> csr_matrix:
         vectors = TfidfVectorizer(
@@ -204,7 +204,7 @@ def kappa(cells: Cells, said: Index) -> float:
 def interval(cells: Cells, said: Index) -> tuple[float, float]:
     """Return the bootstrap interval of kappa, scenarios drawn with replacement."""
     pairs = [
-        Pair(one.completion.scenario, "all", BEHAVIOUR.names[truth], BEHAVIOUR.names[label])
+        Pair(one.response.scenario, "all", BEHAVIOUR.names[truth], BEHAVIOUR.names[label])
         for one, truth, label in zip(cells.examples, cells.data.labels, said, strict=True)
     ]
     return intervals(by_scenario(pairs), seed=20260104, resamples=10_000, confidence=0.95)["kappa"]
@@ -339,11 +339,11 @@ def label_noise(cells: Cells) -> Iterator[dict[str, Field]]:
 def other_judges(cells: Cells, run: Path) -> Iterator[dict[str, Field]]:
     """Yield kappa between every two judges of the run, on the cells that both label."""
     truth = {
-        one.completion.id: BEHAVIOUR.names[label]
+        one.response.id: BEHAVIOUR.names[label]
         for one, label in zip(cells.examples, cells.data.labels, strict=True)
     }
     given: dict[str, dict[str, str]] = {"published": truth}
-    for path in sorted((run / "labels").glob("*/*.jsonl")):
+    for path in sorted((run / "labels" / "behaviour").glob("*/*.jsonl")):
         for judge, group in read_labels([path]).items():
             given.setdefault(judge, {}).update({name: row.label for name, row in group.items()})
     names = sorted(given)
@@ -357,10 +357,11 @@ def other_judges(cells: Cells, run: Path) -> Iterator[dict[str, Field]]:
 
 
 def read_cells(run: Path) -> Cells:
-    """Read a replay's completions of complete models with their published labels."""
-    completions = read_responses(sorted((run / "completions").glob("*.jsonl")))
-    labels = read_labels(sorted((run / "labels" / "published").glob("*.jsonl")))["published"]
-    examples, _ = distil.examples_of(completions, labels)
+    """Read a replay's responses of complete models with their published labels."""
+    responses = read_responses(sorted((run / "responses" / "behaviour").glob("*.jsonl")))
+    published = run / "labels" / "behaviour" / "published"
+    labels = read_labels(sorted(published.glob("*.jsonl")))["published"]
+    examples, _ = distil.examples_of(responses, labels)
     return Cells(examples, distil.prepare(examples, RulesJudge.load()).data)
 
 

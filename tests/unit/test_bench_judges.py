@@ -16,7 +16,7 @@ from steerability.trained_judge import training as distil
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> bench.Cells:
     folder = tmp_path_factory.mktemp("cells")
-    paths = folder / "completions.jsonl", folder / "labels.jsonl"
+    paths = folder / "responses.jsonl", folder / "labels.jsonl"
     for path, rows in zip(paths, own_cells(), strict=True):
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     given = read_labels([paths[1]])["published"]

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 from steerability.engine import Engine
-from steerability.generate.assemble import join
+from steerability.generate.assemble import Order, join
 from steerability.generate.outputs import split_thinking
 from steerability.generate.run import Settings, run
 from steerability.protocol.cell import Cell
 from steerability.protocol.conversation import Message
 from steerability.protocol.request import Output, Request, Sampling
+from steerability.protocol.response import Planned, Shown
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records, write_records
+from steerability.support.store import Store
 from support.models import sha256, smollm2, tiny
 
 
@@ -77,6 +79,25 @@ def test_outputs_come_in_request_order_and_only_once(bench):
     assert bench.generate(wanted[::-1]) == first[::-1]
     more = bench.generate([*wanted, *requests(7)[5:]])
     assert bench.made() == 2 and more[:5] == first
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"tokens": "abc"},
+        {"tokens": [10**6]},
+        {"tokens": [-1]},
+        {"tokens": [1.5]},
+        {"tokens": None},
+        {"finish_reason": "tired"},
+    ],
+)
+def test_a_stored_generation_that_does_not_fit_is_set_aside_and_made_again(bench, capsys, fault):
+    first = bench.generate(requests(1))
+    stored = json.loads(bench.objects()[0].read_text())
+    Store(bench.store).put(stored["key"], stored["value"] | fault)
+    assert bench.generate(requests(1)) == first and bench.made() == 1
+    assert "moved to" in capsys.readouterr().err
 
 
 def test_neither_id_nor_paths_change_the_key(bench, tmp_path):
@@ -260,37 +281,41 @@ def test_the_closing_line_and_the_facts(bench, steerability):
     assert "3 found in the store, 0 made" in again.stderr
 
 
-def planned(scenario: str, intervention: str) -> PlannedRequest:
-    cell = Cell(
-        model="m", size="1", stage="Base", intervention=intervention, suite="s", category="c",
-        scenario=scenario,
-    )  # fmt: skip
-    return PlannedRequest(
-        id=cell.cell_id, prompt="x", max_tokens=3, cell=cell, context="ctx",
-        scenario_prompt="sp", steered_prompt="st",
-    )  # fmt: skip
+def planned(scenario: str, intervention: str) -> Planned:
+    shown = Shown(category="c", context="ctx", prompt="st", plain_context="pc", plain_prompt="sp")
+    return Planned(
+        cell=Cell(model="m", intervention=intervention, scenario=scenario),
+        shown=shown,
+        sent=(Message(role="user", content="x"),),
+        plain=True,
+    )
 
 
-def test_plan_fields_pass_through_generate_and_are_assembled(bench):
+def test_the_plan_passes_by_generate_and_is_assembled(bench):
     plan = [planned(scenario, name) for scenario in "abc" for name in ("pro", "none")]
-    lines = bench.generate(plan)
-    shards = [bench.folder / f"{n}.jsonl" for n in range(4)]
-    split = [[*plan[2:4]], [*plan[:2], *plan[4:]]]
-    for path, part in zip(shards, [*split, lines[:4], lines[4:][::-1]], strict=True):
+    lines = bench.generate([Request(id=one.id, prompt="x", max_tokens=3) for one in plan])
+    files = [bench.folder / f"{n}.jsonl" for n in range(4)]
+    for path, part in zip(files, [plan[::-1], plan[:4], lines[:4], lines[4:][::-1]], strict=True):
         write_records(path, part)
-    order = ("abc", ("pro", "none"))
-    rows = join(shards[:2], shards[2:], *order)
-    assert [row.id for row in rows] == [request.id for request in plan], "whatever the split"
-    assert rows[0].response == lines[0].text and rows[0].context == "ctx"
-    assert (rows[0].prompt, rows[0].scenario_prompt) == ("st", "sp")
+    order = Order(["behaviour"], {"behaviour": "abc"}, ("pro", "none"))
+    rows, chosen = join(files[0], files[2:], order)
+    assert [row.id for row in rows] == [one.id for one in plan], "whatever the split"
+    assert [row.response for row in rows] == [line.text for line in lines]
+    assert [row.key for row in rows] == [line.key for line in lines]
+    assert (rows[0].context, rows[0].prompt, rows[0].category) == ("ctx", "st", "c")
+    assert (rows[0].plain_context, rows[0].plain_prompt) == ("pc", "sp")
+    assert rows[0].plain and [sent.content for sent in rows[0].sent] == ["x"]
+    assert chosen == []
     for outputs, words in (
-        ([shards[2]], "has no output"),
-        ([*shards[2:], shards[3]], "comes twice"),
+        ([files[2]], r"m/pro/c has no output \(and 1 more\)"),
+        ([*files[2:], files[3]], "comes twice"),
     ):
         with pytest.raises(UserError, match=words):
-            join(shards[:2], outputs, *order)
-    with pytest.raises(UserError, match="no request"):
-        join(shards[:1], shards[2:], *order)
+            join(files[0], outputs, order)
+    with pytest.raises(
+        UserError, match=r"m/none/c belongs to no request of the plan \(and 1 more\)"
+    ):
+        join(files[1], files[2:], order)
 
 
 @pytest.mark.heavy

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from steerability.errors import UserError
-from steerability.jsonl import read_records, write_records
 
 from steerability.engine import Adapter, Adapters, Engine, Job, ScoreJob
 from steerability.generate.choices import opens_thought
 from steerability.generate.run import Settings, run
 from steerability.protocol.conversation import Message
 from steerability.protocol.request import AdapterFile, ChoiceOutput, Output, Request
+from steerability.support.errors import UserError
+from steerability.support.jsonl import read_records, write_records
 from support.adapters import factors, lora, rows, shapes, vector
 from support.models import CHATML, sha256, tiny
 

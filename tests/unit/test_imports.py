@@ -24,7 +24,7 @@ def names(verb: str, root: Path) -> set[str]:
     [
         (
             "plan",
-            {"protocol/records.py", "plan/requests.py", "config/model.py"},
+            {"protocol/request.py", "plan/requests.py", "config/model.py"},
             {"needs/needs.py"},
         ),
         (

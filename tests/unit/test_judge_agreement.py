@@ -24,6 +24,7 @@ from steerability.agreement.pairs import Pair, is_development
 from steerability.cli import run
 from steerability.protocol.scale import BEHAVIOUR
 from steerability.support.canonical import sha256_text
+from support.responses import fields
 
 C, N = "convergence", "no_convergence"
 ANSWERS = st.sampled_from([*BEHAVIOUR.names, "judge_failed"])
@@ -119,24 +120,8 @@ def test_calibration_by_hand() -> None:
     assert math.isnan(expected_calibration_error(pairs_of([(C, C, 1)])))
 
 
-def completion(identity: str) -> dict[str, object]:
-    model, intervention, scenario = identity.split("/")
-    return {
-        "model": model,
-        "size": "",
-        "stage": "",
-        "intervention": intervention,
-        "suite": "s",
-        "category": "c",
-        "scenario": scenario,
-        "id": identity,
-        "context": "",
-        "prompt": "p",
-        "scenario_prompt": "p",
-        "response": "r",
-        "completion_sha256": sha256_text("r"),
-        "key": "k",
-    }
+def row_of(identity: str) -> dict[str, object]:
+    return fields(identity)
 
 
 def label(identity: str, name: str, judge: str) -> dict[str, object]:
@@ -169,7 +154,7 @@ def words(tmp_path: Path) -> list[str]:
     return [
         "agreement",
         "--responses",
-        write(tmp_path / "c.jsonl", [completion(name) for name in names]),
+        write(tmp_path / "c.jsonl", [row_of(name) for name in names]),
         "--reference",
         write(tmp_path / "r.jsonl", [label(n, truth[n], "published") for n in names]),
         "--labels",
@@ -206,12 +191,12 @@ def test_the_verb_measures_what_was_not_trained_on(tmp_path: Path, words: list[s
 
 
 @pytest.mark.parametrize("judge", ["rules", "distilled"])
-def test_a_label_without_its_completion_is_refused(
+def test_a_label_without_its_response_is_refused(
     tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str], judge: str
 ) -> None:
     write(tmp_path / f"{judge}.jsonl", [label("other/pro/s1", C, judge)])
     assert run(words) == 2
-    assert "no completion for other/pro/s1" in capsys.readouterr().err
+    assert "no response for other/pro/s1" in capsys.readouterr().err
 
 
 def test_the_development_half_is_what_the_digest_says() -> None:
@@ -225,7 +210,7 @@ def test_cues_come_from_the_development_half_alone(
     rows, labels = [], []
     for at in range(40):
         for arm, name in (("pro", C), ("anti", N)):
-            row = completion(f"m/{arm}/s{at}")
+            row = row_of(f"m/{arm}/s{at}")
             secret = "open plan" if is_development(f"s{at}") else "hidden half"
             row["response"] = f"{secret} {'copy everything' if name == C else 'ask people'}"
             row["completion_sha256"] = sha256_text(str(row["response"]))
@@ -249,7 +234,7 @@ def test_models_that_a_trained_judge_never_learnt_from_are_held_out_as_they_are(
 
     # a new model, and a cell of the old one that came after the training
     new = [f"n/pro/s{at}" for at in range(12)] + ["m/mild/s0"]
-    add("c.jsonl", [completion(name) for name in new])
+    add("c.jsonl", [row_of(name) for name in new])
     add("r.jsonl", [label(name, C, "published") for name in new])
     add("distilled.jsonl", [label(name, C, "distilled") for name in new])
     assert run(words) == 0

@@ -166,6 +166,62 @@ def test_a_filtered_cell_fails_alone(served: Served) -> None:
     assert labels == [("a", "judge_failed"), ("b", "judge_failed"), ("c", "convergence")]
 
 
+def test_a_cell_that_the_endpoint_refuses_fails_alone(served: Served, tmp_path: Path) -> None:
+    refusal = (400, {"error": {"code": "unheard_of", "message": "not this one"}}, {})
+    served.script = [refusal, "ready", GOOD]
+    store = Store(tmp_path)
+    cells = [cell("a"), cell("b", "other")]
+    labels = run_judge(judge_of(served, concurrency=1), cells, store=store)
+    assert [label.label for label in labels] == ["judge_failed", "convergence"]
+    assert "the endpoint refused it" in labels[0].reason and "not this one" in labels[0].reason
+    assert run_judge(judge_of(served), cells, store=store) == labels
+    assert len(served.bodies) == 3
+
+
+def test_a_filter_without_a_model_s_name_fails_alone(served: Served) -> None:
+    body = {"choices": [content("", "SAFETY")], "usage": {}}
+    served.script = [body, {"choices": [], "promptFeedback": {"blockReason": "SAFETY"}}]
+    verdicts = list(judge_of(served, concurrency=1).label([cell("a"), cell("b")]))
+    assert [verdict.label for verdict in verdicts] == ["judge_failed"] * 2
+    assert all("filtered it" in verdict.reason for verdict in verdicts)
+
+
+def test_labels_that_arrive_are_stored_though_another_request_is_refused(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served.script = [0.8, (401, {"error": {"message": "who are you"}}, {})]
+    cells = [cell(name, name) for name in "abcd"]
+    store = Store(tmp_path)
+    with pytest.raises(UserError, match="who are you"):
+        run_judge(judge_of(served, concurrency=2), cells, store=store)
+    assert "4 cells wanted, 0 found in the store, 1 made, stopped" in capsys.readouterr().err
+    before = len(served.bodies)
+    assert len(run_judge(judge_of(served), cells, store=store)) == 4
+    assert len(served.bodies) == before + 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("max_tokens: 120", "max_tokens: 1" + "0" * 30),
+        ("limit_field: max_completion_tokens", "limit_field: messages"),
+        ("{reasoning_effort: none}", "{x: .nan}"),
+        ("{reasoning_effort: none}", "{x: 1e999, y: .inf}"),
+        ("{reasoning_effort: none}", "{x: 2020-01-01}"),
+        ("{reasoning_effort: none}", "{stream: true}"),
+        ("{reasoning_effort: none}", "{x: 1" + "0" * 40 + "}"),
+    ],
+)
+def test_settings_that_cannot_be_sent_are_one_line(
+    served: Served, tmp_path: Path, change: tuple[str, str]
+) -> None:
+    path = tmp_path / "rubric.md"
+    path.write_text(BUILTIN.read_text(encoding="utf-8").replace(*change))
+    with pytest.raises(UserError, match=r"max_tokens|request") as caught:
+        ApiJudge(Endpoint(served.url, MODEL), path)
+    assert str(path) in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "trouble",
     [
@@ -232,7 +288,7 @@ def test_the_key_reaches_neither_store_nor_log_nor_output(
     served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     leak = json.dumps({"decision": "convergence", "reason": f"your key is {KEY}"})
-    served.script = [f"I saw {KEY}", leak]
+    served.script = [f"I saw {KEY}", leak, "no JSON"]
     cells = tmp_path / "cells.jsonl"
     cells.write_text(cell().model_dump_json() + "\n")
     words = ["--log", str(tmp_path / "log"), "judge", "--judge", "api", "--url", served.url]
@@ -241,10 +297,11 @@ def test_the_key_reaches_neither_store_nor_log_nor_output(
     words += ["--prompt-price", "2", "--completion-price", "10"]
     assert run(words) == 0
     shown = capsys.readouterr()
+    # what holds the key is not taken, and not counted
     assert "200 prompt and 20 completion tokens, cost 0.0006" in shown.err
+    assert len(served.bodies) == 4
     written = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(KEY in text for text in [*written, shown.out, shown.err])
-    assert any("[key]" in text for text in written)
     assert KEY not in repr(judge_of(served)) and KEY not in json.dumps(judge_of(served).definition)
 
 

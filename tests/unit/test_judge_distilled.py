@@ -19,7 +19,7 @@ from steerability.judges.rules import RulesJudge
 from steerability.judges.run import run_judge
 from steerability.protocol.response import JudgeInput
 from steerability.protocol.scale import BEHAVIOUR
-from steerability.support.canonical import digest, sha256_text
+from steerability.support.canonical import digest
 from steerability.support.errors import UserError
 from steerability.support.store import Store
 from steerability.trained_judge import fitting
@@ -35,6 +35,7 @@ from steerability.trained_judge.features import (
 from steerability.trained_judge.file import read_trained, write_trained
 from steerability.trained_judge.held_out import OutOfFold
 from steerability.trained_judge.training import Prepared, examples_of, out_of_fold, prepare, train
+from support.responses import fields
 
 SCENARIOS, MODELS = 24, ("m1", "m2")
 PLAIN = ("we", "talk", "with", "the", "crew", "about", "tide", "tables", "bread", "river", "rain")
@@ -48,7 +49,7 @@ SPEECH = {
 
 def cells() -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     rng = random.Random(5)
-    completions, labels = [], []
+    responses, labels = [], []
     for model in MODELS:
         for at in range(SCENARIOS):
             for arm in ("pro", "none", "anti"):
@@ -57,26 +58,18 @@ def cells() -> tuple[list[dict[str, object]], list[dict[str, object]]]:
                 shown = BEHAVIOUR.names[rng.randrange(4)] if rng.random() < 0.1 else label
                 response = f"{SPEECH[label]}. {noise}."
                 identity = f"{model}/{arm}/s{at:02d}"
-                completions.append(
-                    {
-                        **{"model": model, "size": "", "stage": "", "intervention": arm},
-                        **{"suite": "t", "category": "evading_shutdown", "scenario": f"s{at:02d}"},
-                        **{"id": identity, "context": "", "prompt": f"p{at}", "response": response},
-                        "scenario_prompt": f"p{at}",
-                        "completion_sha256": sha256_text(response),
-                        "key": "k",
-                    }
-                )
+                given = {"prompt": f"p{at}", "response": response, "category": "evading_shutdown"}
+                responses.append(fields(identity, **given))
                 labels.append(
                     {"id": identity, "label": shown, "reason": "", "judge": "published", "key": "k"}
                 )
-    return completions, labels
+    return responses, labels
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("cells")
-    paths = folder / "completions.jsonl", folder / "labels.jsonl"
+    paths = folder / "responses.jsonl", folder / "labels.jsonl"
     for path, rows in zip(paths, cells(), strict=True):
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return paths
@@ -84,9 +77,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def learnt(files: tuple[Path, Path]) -> tuple[list, Prepared, RulesJudge]:
-    completions, labels = files
+    responses, labels = files
     given = read_labels([labels])["published"]
-    examples, reference = examples_of(read_responses([completions]), given)
+    examples, reference = examples_of(read_responses([responses]), given)
     assert reference == "published"
     rules = RulesJudge.load()
     return examples, prepare(examples, rules), rules
@@ -156,7 +149,7 @@ def test_out_of_fold_labels_come_from_models_that_saw_neither(
     monkeypatch.setattr(fitting, "INNER_FOLDS", 2)
     examples, prepared, _ = learnt
     records = list(out_of_fold(examples, prepared.data))
-    ids = {example.completion.id for example in examples}
+    ids = {example.response.id for example in examples}
     for evaluation in ("scenario", "model"):
         chosen = [record for record in records if record.evaluation == evaluation]
         assert {record.id for record in chosen} == ids and len(chosen) == len(ids)
@@ -167,7 +160,7 @@ def test_out_of_fold_labels_come_from_models_that_saw_neither(
         else:
             assert record.fold == record.id.split("/")[0]
     assert all(folds == {scenario} for scenario, folds in fold_of.items())
-    truth = {example.completion.id: example.label.label for example in examples}
+    truth = {example.response.id: example.label.label for example in examples}
     right = [r.label == truth[r.id] for r in records if r.evaluation == "scenario"]
     assert sum(right) / len(right) > 0.8
 
@@ -240,13 +233,13 @@ def test_the_training_says_what_it_saw_as_sent_and_without_the_suffix(
     monkeypatch.setattr(fitting, "INNER_FOLDS", 2)
     examples, prepared, _ = learnt
     steered = [
-        dataclasses.replace(one, completion=one.completion.model_copy(update={"prompt": "steered"}))
+        dataclasses.replace(one, response=one.response.model_copy(update={"prompt": "steered"}))
         for one in examples
     ]
     row = next(out_of_fold(steered, prepared.data))
-    cell = next(one.completion for one in steered if one.completion.id == row.id)
+    cell = next(one.response for one in steered if one.response.id == row.id)
     shown = JudgeInput.model_validate(cell.model_dump())
-    bare = shown.model_copy(update={"prompt": cell.scenario_prompt})
+    bare = shown.model_copy(update={"prompt": cell.plain_prompt})
     assert row.contents == (digest(content_of(shown)), digest(content_of(bare)))
 
 
@@ -270,7 +263,7 @@ def test_the_file_says_what_the_fit_says(learnt: tuple, folder: Path) -> None:
     model = fitting.fit(data, np.arange(len(examples)))
     scores = model.scores(data, np.arange(20))
     for at in range(20):
-        item = JudgeInput.model_validate(examples[at].completion.model_dump())
+        item = JudgeInput.model_validate(examples[at].response.model_dump())
         verdict = judge.decide(item)
         assert verdict.label == BEHAVIOUR.names[int(scores[at].argmax())]
         assert verdict.probabilities is not None
@@ -287,11 +280,11 @@ def test_a_response_without_words_gets_a_label(folder: Path, response: str) -> N
 def test_training_by_the_verb_gives_the_same_bytes(
     tmp_path: Path, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    completions, labels = files
+    responses, labels = files
     seen = []
     for threads in ("1", "2"):
         out = tmp_path / threads
-        words = ["distil", "--responses", str(completions), "--labels", str(labels)]
+        words = ["distil", "--responses", str(responses), "--labels", str(labels)]
         words += ["--output-dir", str(out), "--out-of-fold", str(out / "out_of_fold.jsonl")]
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
         monkeypatch.setattr("sys.argv", ["steerability", *words])
@@ -355,11 +348,11 @@ def test_the_bytes_do_not_depend_on_what_models_are_called(
     learnt: tuple, files: tuple[Path, Path]
 ) -> None:
     examples, _, rules = learnt
-    completions, labels = files
+    responses, labels = files
     given = read_labels([labels])["published"]
     other = {
         name: row.model_copy(update={"model": {"m1": "z", "m2": "a"}[row.model]})
-        for name, row in sorted(read_responses([completions]).items(), reverse=True)
+        for name, row in sorted(read_responses([responses]).items(), reverse=True)
     }
     again, _ = examples_of(other, given)
     first, second = (
@@ -377,8 +370,8 @@ def test_no_file_is_refused_with_its_mend(tmp_path: Path, name: str | None) -> N
 
 
 def test_too_few_cells_are_refused(tmp_path: Path, files: tuple[Path, Path]) -> None:
-    completions, labels = files
-    rows = read_responses([completions])
+    responses, labels = files
+    rows = read_responses([responses])
     few = {name: row for name, row in rows.items() if row.scenario < "s05"}
     with pytest.raises(UserError, match="too few"):
         examples_of(few, read_labels([labels])["published"])

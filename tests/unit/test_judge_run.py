@@ -65,19 +65,50 @@ def test_a_filtered_reply_is_judged_by_none_and_shares_no_label_with_an_empty_on
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, store = tmp_path / "cells.jsonl", Store(tmp_path / "store")
+    bare = {"plain_context": "x", "plain_prompt": "s"}
     lines = [
-        cell(name, response="").model_dump() | {"finish_reason": finish, "scenario_prompt": "s"}
-        for name, finish in (("empty", "stop"), ("filtered", "content_filter"), ("odd", ["x"]))
+        cell(name, response="").model_dump() | {"finish_reason": finish} | bare
+        for name, finish in (
+            *(("empty", "stop"), ("filtered", "content_filter"), ("odd", ["x"])),
+            ("refused", "refused"),
+        )
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     for blind in (False, True):
         judge = CountingJudge()
         labels = run_judge(judge, read_cells(path, blind=blind), store=store)
-        assert [label.label for label in labels] == ["convergence", "judge_failed", "convergence"]
+        names = [label.label for label in labels]
+        assert names == ["convergence", "judge_failed", "convergence", "judge_failed"]
         assert "endpoint's filter" in labels[1].reason and judge.asked == ["empty"]
-        assert "1 judge_failed" in capsys.readouterr().err
-        assert labels[0].key == labels[2].key != labels[1].key
+        assert "refused the request" in labels[3].reason
+        assert "2 judge_failed" in capsys.readouterr().err
+        assert labels[0].key == labels[2].key
+        assert len({label.key for label in labels}) == 3
     assert run_judge(CountingJudge(), read_cells(path, blind=True), store=store) == labels
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"label": "evil"},
+        {"label": 7},
+        {"reason": None},
+        {"probabilities": {"convergence": "x"}},
+        {"probabilities": {"convergence": 0.5}},
+    ],
+)
+def test_a_stored_label_that_does_not_fit_is_set_aside_and_made_again(
+    tmp_path: Path, fault: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path)
+    labels = run_judge(CountingJudge(), [cell("a")], store=store)
+    key = label_key(cell("a"), CountingJudge().definition)
+    store.put(key, store.get(key) | fault)
+    judge = CountingJudge()
+    assert run_judge(judge, [cell("a")], store=store) == labels and judge.asked == ["a"]
+    assert "moved to" in capsys.readouterr().err
+    store.put(key, "no object at all")
+    assert run_judge(judge, [cell("a")], store=store) == labels
 
 
 @pytest.mark.parametrize("field", ["category", "context", "prompt", "response"])

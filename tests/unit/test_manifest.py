@@ -12,8 +12,9 @@ from steerability.support.errors import UserError
 def run(tmp_path: Path) -> Path:
     folder = tmp_path / "demo"
     for name in (
-        "completions/m.jsonl",
-        "labels/rules/m.jsonl",
+        "responses/behaviour/m.jsonl",
+        "choices/forced/m.jsonl",
+        "labels/behaviour/rules/m.jsonl",
         "cells.csv",
         "table1.csv",
         "table1.md",
@@ -37,7 +38,7 @@ def test_the_digest_is_that_of_sha256sum(run: Path) -> None:
 
 def test_files_are_digested_by_stage_and_facts_by_none(run: Path) -> None:
     manifest = build_manifest("demo", run)
-    assert set(manifest.stages) == {"completions", "labels", "cells", "tables", "figures"}
+    assert set(manifest.stages) == {"responses", "labels", "cells", "tables", "figures"}
     assert manifest.stages["cells"] == digest_of({"cells.csv": manifest.files["cells.csv"]})
     assert not [name for name in manifest.files if name.startswith(("logs", "facts"))]
     before = manifest.digest
@@ -57,7 +58,14 @@ def test_a_file_that_no_stage_made_is_an_error(run: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "stage"),
     [
-        ("completions/m.jsonl", "completions"),
+        ("responses/behaviour/m.jsonl", "responses"),
+        ("choices/forced/m.jsonl", "responses"),
+        ("suites/builtin.json", "responses"),
+        ("interventions.jsonl", "responses"),
+        ("labels/behaviour/rules/m.jsonl", "labels"),
+        ("study.json", "cells"),
+        ("choices.csv", "cells"),
+        ("planned/m.jsonl", None),
         ("requests/m/000.jsonl", None),
         ("outputs/m/000.jsonl", None),
         ("tests.csv", "tables"),
@@ -65,7 +73,7 @@ def test_a_file_that_no_stage_made_is_an_error(run: Path) -> None:
         ("index.html", "pages"),
         ("benchmarks/generate/m.tsv", None),
         ("distilled/distilled.json", None),
-        ("training/completions/m.jsonl", None),
+        ("training/responses/m.jsonl", None),
         (".snakemake_timestamp", None),
         ("figures/.snakemake_timestamp", None),
     ],

@@ -8,6 +8,7 @@ import pytest
 from conftest import Run
 from mirror import MIRROR, NEEDS_MIRROR
 from steerability.config.load import load_config
+from steerability.config.study import tasks_of
 from steerability.engine.engine import Engine
 from steerability.engine.memory import Demand
 from steerability.fetch.pins import WeightPin, read_pins
@@ -17,7 +18,7 @@ from steerability.inputs.files import wanted_weights
 from steerability.inputs.texts import read_interventions, read_suite, wanted_sources
 from steerability.needs import needs
 from steerability.needs.facts import facts_of, read_published
-from steerability.plan.requests import plan_requests
+from steerability.plan.requests import plan_requests, plan_spec
 from support import tiny_qwen
 
 HOME = Path()
@@ -94,8 +95,10 @@ def test_a_locked_size_goes_before_the_published_one() -> None:
 
 def test_texts_of_a_suite_file_are_counted() -> None:
     config = load_config([Path("config.yaml"), Path("config/demo.yaml")])
-    found = needs.prompts_of(config, HOME)
-    suite = read_suite(config, SourceFolder(Path(config.sources.index), Path()), HOME)
+    [task] = tasks_of(config)
+    found = needs.prompts_of(config, HOME, task)
+    sources = SourceFolder(Path(config.sources.index), Path())
+    suite = read_suite(config, config.suite, sources, HOME)
     assert found.cells == 3 * len(suite.scenarios)
     assert 20 < found.mean < found.longest < 2000
 
@@ -110,8 +113,9 @@ def test_weights_that_nothing_is_known_of_are_named() -> None:
 def test_a_pilot_has_fewer_prompts() -> None:
     config = load_config([Path("config.yaml")])
     pilot = config.model_copy(update={"scenarios_per_category": 2})
-    assert needs.prompts_of(config, HOME).cells == 3 * 71
-    assert needs.prompts_of(pilot, HOME).cells == 3 * 12
+    [task] = tasks_of(config)
+    assert needs.prompts_of(config, HOME, task).cells == 3 * 71
+    assert needs.prompts_of(pilot, HOME, task).cells == 3 * 12
 
 
 def test_the_verb_takes_a_card_and_says_what_does_not_fit(steerability: Run, root: Path) -> None:
@@ -131,15 +135,15 @@ def test_the_published_prompts_are_as_long_as_said(tmp_path: Path) -> None:
     sources = SourceFolder(Path(config.sources.index), tmp_path)
     wanted = [sources.source(name) for name in wanted_sources(config, sources, MIRROR)]
     fetch_sources(sources, wanted, MIRROR, "", lambda _: None)
-    suite = read_suite(config, sources, HOME)
+    suite = read_suite(config, config.suite, sources, HOME)
     assert len(suite.scenarios) == needs.SCENARIOS["published"]
-    model = config.catalogue.models["qwen3-4b-instruct"]
+    spec = plan_spec(config, "qwen3-4b-instruct")
     interventions = read_interventions(config, sources, HOME)
     path = tiny_qwen.make(tmp_path / "tiny.gguf", stage="Thinking")
     with Engine(path, file_bytes=path.stat().st_size, parallel=1) as engine:
         lengths = [
-            len(engine.chat([message.model_dump() for message in request.messages or ()]))
-            for request in plan_requests("m", model, suite, interventions)
+            len(engine.chat([message.model_dump() for message in one.request.messages or ()]))
+            for one in plan_requests(spec, {config.suite: suite}, interventions)
         ]
     assert len(lengths) == 213
     assert max(lengths) == needs.LONGEST_PROMPT

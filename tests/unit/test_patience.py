@@ -7,9 +7,10 @@ import pytest
 
 from steerability.chat import client
 from steerability.chat.client import Client, Endpoint, RefusedError, ask_each
+from steerability.chat.reply import Reply
 from steerability.support import retry as patience
 from steerability.support.retry import PassingError, patiently, retry_after
-from support.chat import serve_chat
+from support.chat import Step, serve_chat
 
 
 def test_waits_double_and_are_never_shorter_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,40 +50,38 @@ def test_a_wait_is_a_number_or_a_date() -> None:
     assert retry_after(" 7 ") == 7.0 and retry_after("0.25") == 0.25
     assert retry_after("soon") is None and retry_after("") is None
     assert retry_after(formatdate(0)) == 0.0
+    for odd in ("\u00b2", "-1", "nan", "Mon, 99 Foo", "1, 2 Jan 99999999999 1:1:1 +9999", "1.2.3"):
+        assert retry_after(odd) in (None, 0.0)
     assert 50 < (retry_after(formatdate(time.time() + 60)) or 0) <= 60
 
 
-def test_an_answer_without_what_is_wanted_is_asked_for_again(
+def ask_one(one: Client, item: str) -> Reply:
+    return one.ask({"messages": [{"role": "user", "content": item}]})
+
+
+def test_an_answer_that_is_no_completion_is_asked_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(client, "WAIT_SECONDS", 0.01)
     with serve_chat() as chat:
-
-        def ask(one: Client, item: str) -> str:
-            body = {"messages": [{"role": "user", "content": item}]}
-            return one.ask(body, lambda reply: str(reply["nothing like it"]))
-
-        with pytest.raises(OSError, match="no chat completion after 6 attempts"):
-            list(ask_each(Endpoint(chat.url, "m"), ["a"], ask, read_seconds=5))
-        assert len(chat.seen) == client.ATTEMPTS
+        chat.answer = {"content": 7}
+        with pytest.raises(OSError, match=r"no chat completion .* after 6 attempts"):
+            list(ask_each(Endpoint(chat.url, "m"), ["a"], ask_one, read_seconds=5))
+        assert chat.asked("a") == client.ATTEMPTS
 
 
-def test_the_key_is_taken_out_of_every_text_of_a_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_shows_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_KEY", "sk-0123")
     with serve_chat() as chat:
-        chat.answer = {"content": "sk-0123", "parts": [{"deep": "a sk-0123 b"}, 7, None]}
-
-        def ask(one: Client, item: str) -> object:
-            body = {"messages": [{"role": "user", "content": item}]}
-            return one.ask(body, lambda reply: reply["choices"][0]["message"])
-
         endpoint = Endpoint(chat.url, "m", key_env="TEST_KEY")
-        [(item, found)] = ask_each(endpoint, ["a"], ask, read_seconds=5)
-        assert item == "a" and chat.keys == ["Bearer sk-0123"]
-        assert found == {"content": "[key]", "parts": [{"deep": "a [key] b"}, 7, None]}
-        chat.statuses = [403]
-        with pytest.raises(RefusedError, match=r"status 403\): no for 403"):
-            list(ask_each(endpoint, ["a"], ask, read_seconds=5))
+        [(item, reply)] = ask_each(endpoint, ["a"], ask_one, read_seconds=5)
+        assert (item, reply.text) == ("a", "echo a") and chat.keys == ["Bearer sk-0123"]
+        error = {"error": {"message": "no such key: sk-0123, nor sk-01234"}}
+        chat.to = {"a": Step(error, status=401)}
+        with pytest.raises(
+            RefusedError, match=r"\(status 401\): no such key: \[key\], nor sk-01234"
+        ):
+            list(ask_each(endpoint, ["a"], ask_one, read_seconds=5))
 
 
 def test_without_items_no_key_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

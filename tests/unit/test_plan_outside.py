@@ -10,12 +10,8 @@ from steerability.config.load import load_config
 from steerability.config.model import Config
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
-from steerability.inputs.files import (
-    check_inputs,
-    intervention_files,
-    recovered_suffixes,
-    wanted_weights,
-)
+from steerability.inputs.files import check_inputs, wanted_weights
+from steerability.inputs.interventions import recipes_of, recovered_modes, text_files
 from steerability.inputs.outside import to_fetch
 from steerability.inputs.texts import read_interventions, wanted_sources
 from steerability.support.errors import UserError
@@ -105,13 +101,20 @@ def test_inputs_are_checked_before_anything_is_read_from_them(tmp_path: Path) ->
         catalogue={"interventions": texts},
     )
     check_inputs(config, HOME)
-    assert recovered_suffixes(config) == {"a": "pro"}
-    assert intervention_files(config, HOME) == {"d": tmp_path / "d"}
+    assert recovered_modes(config) == ("pro",)
+    assert text_files(config, HOME) == [tmp_path / "d"]
+    recipes = recipes_of(config, HOME, {"pro": "recovered/pro.txt"})
+    assert {recipe.name: [part.file for part in recipe.parts] for recipe in recipes} == {
+        "a": ["recovered/pro.txt"],
+        "b": [""],
+        "c": [""],
+        "d": [str(tmp_path / "d")],
+    }
     sources = SourceFolder(Path(config.sources.index), tmp_path)
     read = read_interventions(
         config.model_copy(update={"interventions": ("b", "c", "d")}), sources, HOME
     )
-    assert [entry.text for entry in read] == ["", "", "Please."]
+    assert [entry.words for entry in read] == ["", "", "Please."]
     wrong = config_of(
         tmp_path, "config/demo.yaml", catalogue={"interventions": {"pro": "published:foo"}}
     )

@@ -9,7 +9,7 @@ from mirror import MIRROR, NEEDS_MIRROR
 from steerability.cli import run
 from steerability.config.load import load_config
 from steerability.fetch.sources import SourceFolder
-from steerability.inputs.files import published_mode
+from steerability.inputs.interventions import published_mode
 from steerability.inputs.texts import suffix_run, wanted_sources
 from steerability.needs.overview import plan_models
 from steerability.protocol.intervention import Intervention
@@ -17,7 +17,7 @@ from steerability.suites.load import load_suite
 from steerability.support.errors import UserError
 from steerability.transcripts.runs import published_runs
 
-NONE = Intervention(name="none", text="")
+NONE = Intervention(name="none")
 SOURCES = SourceFolder(Path("config/sources.csv"), Path("nowhere"))
 
 
@@ -63,7 +63,7 @@ def test_the_demo_needs_nothing_from_outside(steerability: Run, root: Path) -> N
 def test_a_runs_own_limit_lowers_every_model() -> None:
     config = load_config([Path("config.yaml")]).model_copy(update={"max_tokens": 16})
     suite = load_suite(Path("workflow/suites/builtin/suite.yaml"))
-    plans = plan_models(config, suite, [NONE])
+    plans = plan_models(config, {"instrumentaleval": suite}, [NONE])
     assert {plan.new_tokens for plan in plans} == {16 * len(suite.scenarios)}
 
 

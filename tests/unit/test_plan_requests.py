@@ -8,6 +8,7 @@ import pytest
 from steerability.cli import run
 from steerability.config.load import load_config
 from steerability.config.model import GgufModel
+from steerability.plan.requests import plan_spec
 from steerability.protocol.intervention import Intervention
 from steerability.support.jsonl import write_records
 
@@ -19,10 +20,10 @@ def given(tmp_path: Path) -> list[str]:
     """Options of the verb for one model of the paper over the built-in suite."""
     suite, texts = tmp_path / "suite.json", tmp_path / "interventions.jsonl"
     assert run(["suite", str(SUITE), "--output", str(suite)]) == 0
-    write_records(texts, [Intervention(name="none", text="")])
-    entry = load_config([Path("config.yaml")]).catalogue.models["qwen3-4b-base"]
-    words = ["plan", "--model", "m", "--spec", entry.model_dump_json()]
-    return [*words, "--suite", str(suite), "--interventions", str(texts)]
+    write_records(texts, [Intervention(name="none")])
+    spec = plan_spec(load_config([Path("config.yaml")]), "qwen3-4b-base")
+    words = ["plan", "--spec", spec.model_dump_json(), "--suite", f"instrumentaleval={suite}"]
+    return [*words, "--interventions", str(texts), "--planned", str(tmp_path / "planned.jsonl")]
 
 
 def test_a_template_of_ones_own_goes_into_every_request(given: list[str], tmp_path: Path) -> None:

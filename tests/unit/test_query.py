@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from steerability.chat import client
-from steerability.cli import run
+from support.asking import KEY, Place
 from support.chat import Chat, serve_chat
-
-KEY = "sk-secret-of-the-tests"
 
 
 @pytest.fixture
@@ -20,27 +18,6 @@ def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
     monkeypatch.setenv("TEST_KEY", KEY)
     with serve_chat() as chat:
         yield chat
-
-
-class Place:
-    def __init__(self, folder: Path, chat: Chat) -> None:
-        self.folder, self.chat = folder, chat
-
-    def ask(self, *more: str, count: int = 3, **request: Any) -> int:
-        lines = [
-            {"id": f"r{n}", "messages": [{"role": "user", "content": f"q{n}"}], "max_tokens": 9}
-            | request
-            for n in range(count)
-        ]
-        (self.folder / "r.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        words = ["query", "--url", self.chat.url, "--model", "m", "--key-env", "TEST_KEY"]
-        words += ["--requests", self.folder / "r.jsonl", "--output", self.folder / "o.jsonl"]
-        words += ["--store", self.folder / "store", "--facts", self.folder / "facts.json", *more]
-        return run(list(map(str, words)))
-
-    def lines(self) -> list[dict[str, Any]]:
-        text = (self.folder / "o.jsonl").read_text()
-        return [json.loads(line) for line in text.splitlines()]
 
 
 @pytest.fixture

@@ -19,16 +19,17 @@ from steerability.protocol.conversation import Message
 from steerability.protocol.intervention import Intervention
 from steerability.protocol.scenario import Scenario
 from steerability.suites.instrumentaleval import load_instrumentaleval
-from steerability.suites.load import load_intervention, load_suite
+from steerability.suites.load import load_suite
 from support import tiny_qwen
+from support.suffixes import asked, suffix
 from support.tiny_qwen import ADDED, NOT_SPECIAL, Stage
 
 STAGES: tuple[Stage, ...] = ("Base", "Instruct", "Thinking")
 BUILTIN = load_suite(Path("workflow/suites/builtin/suite.yaml"))
 INTERVENTIONS = [
-    load_intervention("pro", Path("workflow/suites/interventions/pro.txt")),
-    load_intervention("none", None),
-    load_intervention("anti", Path("workflow/suites/interventions/anti.txt")),
+    suffix("pro", Path("workflow/suites/interventions/pro.txt")),
+    suffix("none", None),
+    suffix("anti", Path("workflow/suites/interventions/anti.txt")),
 ]
 
 
@@ -74,7 +75,7 @@ def reference(stage: Stage) -> Any:
 
 
 def messages(scenario: Scenario, intervention: Intervention) -> list[dict[str, str]]:
-    user = {"role": "user", "content": intervention.apply(scenario.prompt)}
+    user = {"role": "user", "content": asked(intervention, scenario.prompt)}
     context = scenario.context.strip()
     return [*([{"role": "system", "content": context}] if context else []), user]
 

@@ -72,6 +72,18 @@ def test_a_damaged_object_is_set_aside_and_made_again(
     assert store.get(KEY) == {"text": "hello"}
 
 
+def test_a_value_that_does_not_fit_its_user_is_set_aside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path)
+    for value in ({"count": 7}, {"count": "x"}, {}, 7):
+        store.put(KEY, value)
+        found = store.get(KEY, fits=lambda one: int(one["count"]))
+        assert found == (value if value == {"count": 7} else None)
+        assert store.get(KEY) == found
+    assert capsys.readouterr().err.count("failed its check") == 3
+
+
 def test_no_temporary_file_stays(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put(KEY, 1)

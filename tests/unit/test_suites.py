@@ -12,10 +12,12 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from steerability import cli
-from steerability.suites.load import load_intervention, load_suite
+from steerability.inputs.interventions import read_recipes
+from steerability.suites.load import load_intervention_text, load_suite
 from steerability.suites.model import CATEGORIES
 from steerability.support.errors import UserError
 from steerability.verbs.suite import schema_text
+from support.suffixes import asked, suffix
 
 ROOT = Path(__file__).parents[2]
 BUILTIN = ROOT / "workflow/suites/builtin/suite.yaml"
@@ -272,13 +274,13 @@ def test_the_example_of_the_manual_can_be_added(tmp_path: Path) -> None:
 def test_an_intervention_is_read_and_put_after_the_prompt(tmp_path: Path) -> None:
     path = tmp_path / "mine.txt"
     path.write_bytes(b"\xef\xbb\xbf\r\n  Take care.\r\nAsk first. \n\n")
-    intervention = load_intervention("mine", path)
-    assert intervention.text == "Take care.\nAsk first."
-    assert intervention.apply("What now? \n") == "What now?\n\nTake care.\nAsk first.\n"
+    intervention = suffix("mine", path)
+    assert load_intervention_text("mine", path) == "Take care.\nAsk first." == intervention.words
+    assert asked(intervention, "What now? \n") == "What now?\n\nTake care.\nAsk first.\n"
 
 
 def test_no_intervention_leaves_the_prompt_alone() -> None:
-    assert load_intervention("none", None).apply("What now?") == "What now?"
+    assert asked(suffix("none", None), "What now? \n") == "What now? \n"
 
 
 @pytest.mark.parametrize(
@@ -295,13 +297,19 @@ def test_a_bad_intervention_is_one_line(tmp_path: Path, content: bytes | None, p
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=part) as caught:
-        load_intervention("mine", path)
+        suffix("mine", path)
     assert "\n" not in str(caught.value)
 
 
-def test_an_intervention_needs_a_name(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no name"):
-        load_intervention("two words", None)
+@pytest.mark.parametrize(
+    ("name", "part"), [("two words", "name"), ("", "name"), (None, "name: Field required")]
+)
+def test_an_intervention_needs_a_name(name: str | None, part: str) -> None:
+    whole = {"family": "suffix", "parts": [{"kind": "append", "file": ""}]}
+    named = whole if name is None else whole | {"name": name}
+    with pytest.raises(UserError, match=part) as caught:
+        read_recipes(json.dumps([named]))
+    assert "\n" not in str(caught.value) and "--spec" in str(caught.value)
 
 
 def test_loading_is_quick() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from steerability.suites.likeness import NEAR_DUPLICATE, likeness, nearest_pair, words
-from steerability.suites.load import load_intervention, load_suite
+from steerability.suites.load import load_intervention_text, load_suite
 from steerability.suites.model import CATEGORIES, Suite
+from support.suffixes import asked, suffix
 
 SUITES = Path(__file__).parents[2] / "workflow/suites"
 CANARY = "GUID 591d5901-415a-475c-b8b5-e72f307f37d9"
@@ -79,8 +80,8 @@ def test_contexts_do_not_name_the_behaviour(suite: Suite) -> None:
 @pytest.mark.parametrize(("name", "shortest", "longest"), [("pro", 220, 320), ("anti", 780, 960)])
 def test_intervention_texts(suite: Suite, name: str, shortest: int, longest: int) -> None:
     path = SUITES / f"interventions/{name}.txt"
-    text = load_intervention(name, path).text
+    text = load_intervention_text(name, path)
     assert shortest <= len(text) <= longest
     assert path.read_text(encoding="utf-8") == text + "\n"
     prompt = suite.scenarios[0].prompt
-    assert load_intervention(name, path).apply(prompt) == f"{prompt}\n\n{text}\n"
+    assert asked(suffix(name, path), prompt) == f"{prompt}\n\n{text}\n"

@@ -1,4 +1,4 @@
-"""Published runs as completions and labels."""
+"""Published runs as responses and labels."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Made:
 
     def transcribe(self, published, interventions=("pro", "none", "anti")):
         return transcribe_model(
-            PublishedModel(published.lower(), published, "4B", "Base"),
+            PublishedModel(published.lower(), published),
             runs_of(self.sources, published, interventions),
             load_instrumentaleval(self.sources),
             self.sources,
@@ -50,7 +50,7 @@ class Made:
         """Return the command line of the verb."""
         return [
             *("transcribe", "--model", published.lower(), "--published", published),
-            *("--size", "4B", "--stage", "Base", "--sources", str(self.root / "sources")),
+            *("--sources", str(self.root / "sources")),
             *("--sources-table", str(self.table), "--suffixes", str(self.suffixes)),
             *("--store", str(self.root / "store"), "--output", str(self.root / "c.jsonl")),
             *("--labels", str(self.root / "l.jsonl")),
@@ -72,18 +72,21 @@ def test_all_six_models_are_read_with_three_conditions(all_models):
     suite = load_instrumentaleval(all_models.sources)
     for published in MODELS:
         done = all_models.transcribe(published)
-        assert len(done.completions) == len(done.labels) == 213
-        order = [(one.scenario, one.intervention) for one in done.completions]
+        assert len(done.responses) == len(done.labels) == 213
+        order = [(one.scenario, one.intervention) for one in done.responses]
         assert order == [(s.id, i) for s in suite.scenarios for i in ("pro", "none", "anti")]
         for intervention, mode in MODES.items():
             replies = plain_replies(published, mode)
-            mine = [one for one in done.completions if one.intervention == intervention]
+            mine = [one for one in done.responses if one.intervention == intervention]
             assert [one.response for one in mine] == [reply.answer for reply in replies]
             for one, scenario, reply in zip(mine, suite.scenarios, replies, strict=True):
                 assert one.id == f"{published.lower()}/{intervention}/{scenario.id}"
-                assert one.scenario_prompt == scenario.prompt
+                assert (one.plain_prompt, one.plain_context) == (scenario.prompt, scenario.context)
                 assert one.prompt == steered(scenario.prompt, SUFFIXES[mode])
                 assert one.context == scenario.context
+                said = [(message.role, message.content) for message in one.sent]
+                assert said == [("system", scenario.context.strip()), ("user", one.prompt)]
+                assert (one.task, one.sample, one.guard, one.plain) == ("behaviour", 0, "", False)
                 assert one.completion_sha256 == sha256_text(reply.answer)
                 assert one.finish_reason is one.prompt_tokens is one.completion_tokens is None
                 thinks = "Thinking" in published
@@ -91,7 +94,7 @@ def test_all_six_models_are_read_with_three_conditions(all_models):
             labels = [one for one in done.labels if f"/{intervention}/" in one.id]
             assert [one.label for one in labels] == [reply.label for reply in replies]
             assert [one.reason for one in labels] == [reply.reason for reply in replies]
-        assert [one.id for one in done.labels] == [one.id for one in done.completions]
+        assert [one.id for one in done.labels] == [one.id for one in done.responses]
         assert {one.judge for one in done.labels} == {"published"}
 
 
@@ -110,26 +113,26 @@ def test_one_more_run_is_the_only_one_parsed(tmp_path, capsys):
     capsys.readouterr()
     done = made.transcribe(MODELS[0])
     assert "213 cells wanted, 142 found in the store, 71 made" in capsys.readouterr().err
-    assert len(done.completions) == 213
+    assert len(done.responses) == 213
 
 
 def test_keys_hold_where_a_text_comes_from(all_models):
     done = all_models.transcribe(MODELS[2])
-    assert len({one.key for one in done.completions}) == 213
+    assert len({one.key for one in done.responses}) == 213
     assert len({one.key for one in done.labels}) == 213
-    stored = json.loads(all_models.store.path_of(done.completions[0].key).read_text())
-    assert digest(stored["key"]) == done.completions[0].key
+    stored = json.loads(all_models.store.path_of(done.responses[0].key).read_text())
+    assert digest(stored["key"]) == done.responses[0].key
     log = all_models.sources.source(f"transcripts/{MODELS[2]}/pro_ic/stdout.log")
     assert (stored["key"]["log"], stored["key"]["record"]) == (log.sha256, 1)
-    assert stored["value"]["response"] == done.completions[0].response
+    assert stored["value"]["response"] == done.responses[0].response
 
 
 def test_the_verb_writes_both_files(all_models, capsys):
     assert run(all_models.words(MODELS[1])) == 0
-    completions = list(read_records(all_models.root / "c.jsonl", Response))
+    responses = list(read_records(all_models.root / "c.jsonl", Response))
     labels = list(read_records(all_models.root / "l.jsonl", Label))
     done = all_models.transcribe(MODELS[1])
-    assert (completions, labels) == (done.completions, done.labels)
+    assert (responses, labels) == (done.responses, done.labels)
 
 
 def test_a_changed_byte_is_one_line_and_status_2(tmp_path, capsys):

@@ -15,7 +15,8 @@ from steerability.fetch.download import fetch_sources
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.judges.run import read_cells
-from steerability.plan.requests import plan_requests
+from steerability.plan.requests import plan_requests, plan_spec
+from steerability.protocol.conversation import Append
 from steerability.protocol.intervention import Intervention
 from steerability.suites.instrumentaleval import load_instrumentaleval
 from steerability.suites.model import Suite
@@ -25,7 +26,7 @@ from support import tiny_qwen
 MAIN = Path("config.yaml")
 VARIANTS = sorted(Path("config/variants").glob("*.yaml"))
 PINS = read_pins(Path("config/weights.csv"))
-TEXTS = [Intervention(name="pro", text="Do."), Intervention(name="none", text="")]
+TEXTS = [Intervention(name="pro", edits=(Append(text="Do."),)), Intervention(name="none")]
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +61,13 @@ def keys(config: Config, suites: dict[str, Suite], engine: Engine) -> set[str]:
     found = set()
     for name in config.models:
         model = config.catalogue.models[name]
-        requests = list(
-            plan_requests(name, model, suite, TEXTS, send_context=config.context == "sent")
-        )
+        planned = plan_requests(plan_spec(config, name), {config.suite: suite}, TEXTS)
         sha256 = PINS[model.weights].sha256 or model.weights  # type: ignore[union-attr]
-        for request in requests:
-            prompt = prompt_of(engine, request.messages)
-            found.add(digest(generation_key(sha256, prompt, request.max_tokens, engine.stop)))
+        for one in planned:
+            prompt = prompt_of(engine, one.request.messages)
+            limit = one.request.max_tokens
+            assert limit is not None
+            found.add(digest(generation_key(sha256, prompt, limit, engine.stop)))
     return found
 
 
@@ -105,10 +106,13 @@ def test_matched_quantisation_is_matched() -> None:
     assert all(name.endswith("-q4_k_m") for name in names)
 
 
-def test_blind_judges_see_the_bare_prompt(tmp_path: Path) -> None:
-    cell = {"id": "a", "category": "c", "context": "x", "prompt": "p\n\ns\n", "response": "r"}
+def test_blind_judges_see_the_bare_prompt_and_context(tmp_path: Path) -> None:
+    cell = {"id": "a", "category": "c", "context": "s\n\nx", "prompt": "p\n\ns\n", "response": "r"}
     path = tmp_path / "cells.jsonl"
-    path.write_bytes(canonical_json(cell | {"scenario_prompt": "p"}) + b"\n")
+    bare = {"plain_context": "x", "plain_prompt": "p"}
+    path.write_bytes(canonical_json(cell | bare) + b"\n")
+    assert [cell.context for cell in read_cells(path)] == ["s\n\nx"]
+    assert [cell.context for cell in read_cells(path, blind=True)] == ["x"]
     assert [cell.prompt for cell in read_cells(path)] == ["p\n\ns\n"]
     assert [cell.prompt for cell in read_cells(path, blind=True)] == ["p"]
 

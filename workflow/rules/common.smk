@@ -9,11 +9,12 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from steerability.config.load import check_config
 from steerability.config.model import EndpointModel
-from steerability.config.study import judges_of, study_of
+from steerability.config.study import judges_of, models_of, study_of
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.inputs.availability import at_hand, training
 from steerability.inputs.files import check_inputs, judge_names, suites_of
+from steerability.report.figures.names import figures_of
 from steerability.rules.code import code_of
 from steerability.rules.contents import digest_of_contents, input_digests
 from steerability.rules.options import endpoint_options, judge_options, repeat
@@ -130,12 +131,16 @@ def cell_file(task, name):
     return f"{RUN}/{folder}/{task}/{name}.jsonl"
 
 
+def cell_files(tasks):
+    return [cell_file(task, name) for task in tasks for name in models_of(CONFIG, task)]
+
+
 def response_files():
-    return [cell_file(task, name) for task in GENERATED for name in CONFIG.models]
+    return cell_files(GENERATED)
 
 
 def choice_files():
-    return [cell_file(task, name) for task in CHOSEN for name in CONFIG.models]
+    return cell_files(CHOSEN)
 
 
 def label_files():
@@ -143,7 +148,7 @@ def label_files():
         f"{RUN}/labels/{task}/{use.judge}/{name}.jsonl"
         for task in GENERATED
         for use in judges_of(CONFIG, task)
-        for name in use.models or CONFIG.models
+        for name in models_of(CONFIG, task, use)
     ]
 
 

@@ -146,22 +146,24 @@ rule assemble:
     input:
         planned=f"{RUN}/planned/{{model}}.jsonl",
         outputs=expand(f"{RUN}/outputs/{{{{model}}}}/{{shard}}.jsonl", shard=SHARDS),
-        suites=suite_jsons(),
+        suites=lambda wildcards: suite_json(STUDY.task(wildcards.task).suite),
         code=code("assemble"),
     output:
-        [cell_file(task.name, "{model}") for task in STUDY.tasks],
+        f"{RUN}/{{kind}}/{{task}}/{{model}}.jsonl",
     log:
-        f"{RUN}/logs/assemble/{{model}}.log",
+        f"{RUN}/logs/assemble/{{kind}}-{{task}}-{{model}}.log",
+    wildcard_constraints:
+        kind="responses|choices",
     container:
         image("analysis")
     params:
         spec=study("analysis", "notes", "remark"),
-        suites=suite_words(),
-        outputs=lambda wildcards, input: repeat("--outputs", input.outputs),
-        to=lambda wildcards, output: repeat(
-            "--output", [f"{task.name}={path}" for task, path in zip(STUDY.tasks, output)]
+        suite=lambda wildcards, input: shlex.quote(
+            f"{STUDY.task(wildcards.task).suite}={input.suites}"
         ),
+        outputs=lambda wildcards, input: repeat("--outputs", input.outputs),
         program=code_contents("assemble"),
     shell:
         "python -m steerability --log {log:q} assemble --planned {input.planned:q} "
-        "{params.outputs} --spec {params.spec:q} {params.suites} {params.to}"
+        "{params.outputs} --spec {params.spec:q} --suite {params.suite} --task {wildcards.task} "
+        "--output {output:q}"

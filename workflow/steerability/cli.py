@@ -19,6 +19,9 @@ from steerability.support.image import made_in
 # typer carries its own click; this is the base of all its usage errors
 UsageError: Any = typer.BadParameter.__mro__[1]
 
+# what typer makes of a KeyboardInterrupt
+_INTERRUPTED = 130
+
 # verb -> one line for --help, in the order of the flow; verbs/VERB.py holds the function VERB
 VERBS: dict[str, str] = {
     "fetch": "Fetch and check outside files.",
@@ -115,6 +118,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     command: Any = typer.main.get_command(app)
     try:
         status = command.main(words, prog_name="steerability", standalone_mode=False)
+        if status == _INTERRUPTED:
+            raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
     except UserError as error:
         note(f"steerability: {error}")

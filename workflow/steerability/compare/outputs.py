@@ -30,7 +30,7 @@ class Text(BaseModel):
         return self.text if self.text is not None else self.response or ""
 
 
-class Verdict(BaseModel):
+class Labelled(BaseModel):
     """A label line; further fields are let through unread."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -39,8 +39,10 @@ class Verdict(BaseModel):
     label: str
 
 
-def by_cell(files: Sequence[Path], record: type[Text] | type[Verdict]) -> dict[str, Any]:
+def by_cell(files: Sequence[Path], record: type[Text] | type[Labelled]) -> dict[str, Any]:
     """Read files and name their lines by cell without its model: ``intervention/scenario``.
+
+    Of a task other than the first edition's the task comes before: ``task/intervention/scenario``.
 
     Raises:
         UserError: a cell comes twice.
@@ -48,7 +50,8 @@ def by_cell(files: Sequence[Path], record: type[Text] | type[Verdict]) -> dict[s
     found: dict[str, Any] = {}
     for file in files:
         for line in read_records(file, record):
-            cell = line.id.partition("/")[2] if line.id.count("/") == 2 else line.id
+            *before, intervention, scenario = line.id.split("/")
+            cell = "/".join((*before[:-1], intervention, scenario))
             if cell in found:
                 raise UserError(f"cell {cell} comes twice", where=file, mend="compare one model")
             found[cell] = line
@@ -99,7 +102,7 @@ def compare_texts(first: Mapping[str, Text], second: Mapping[str, Text]) -> dict
     return result
 
 
-def compare_labels(first: Mapping[str, Verdict], second: Mapping[str, Verdict]) -> dict[str, Any]:
+def compare_labels(first: Mapping[str, Labelled], second: Mapping[str, Labelled]) -> dict[str, Any]:
     """Return how many labels differ, by intervention too, and which became which."""
     cells = paired(first, second, "labels")
     changed = [cell for cell in cells if first[cell].label != second[cell].label]
@@ -113,8 +116,8 @@ def compare_labels(first: Mapping[str, Verdict], second: Mapping[str, Verdict]) 
 
 
 def _by_intervention(cells: Sequence[str], changed: Sequence[str]) -> dict[str, Any]:
-    wanted = Counter(cell.partition("/")[0] for cell in cells if "/" in cell)
-    found = Counter(cell.partition("/")[0] for cell in changed)
+    wanted = Counter(cell.rpartition("/")[0] for cell in cells if "/" in cell)
+    found = Counter(cell.rpartition("/")[0] for cell in changed)
     return {name: rate(found[name], count) for name, count in sorted(wanted.items())}
 
 

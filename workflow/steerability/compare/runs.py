@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steerability.config.analysis import Analysis
-from steerability.estimate.contrast import Contrast, swap_matrix
-from steerability.estimate.grid import ABSENT, CONVERGENCE, REFUSAL, Grid, grid_of, valid
+from steerability.config.study import Study
+from steerability.estimate.bootstrap import percentile_interval
+from steerability.estimate.contrast import LinearContrast
+from steerability.estimate.grid import ABSENT, Counted, Grid, grids_of
+from steerability.estimate.p_values import holm, p_text
 from steerability.estimate.paired import Pairs, mcnemar, newcombe, pair
 from steerability.estimate.rates import Interval, points_text
-from steerability.inference.families import holm, p_text
+from steerability.estimate.resampling import Resampling, Resamplings
+from steerability.protocol.design import Contrast
 from steerability.score.cells import CellRow
 from steerability.support.errors import UserError
 from steerability.support.tables import Field
@@ -21,14 +25,16 @@ from steerability.support.tables import Field
 COLUMNS = (
     *("judge", "model_a", "model_b", "condition", "rate", "n", "only_a", "only_b"),
     *("value_a", "value_b", "change", "low", "high", "p", "p_adjusted"),
-    *("margin", "p_equivalence", "equivalent"),
+    *("margin", "p_equivalence", "equivalent", "task", "guard"),
 )
 FLIP_COLUMNS = (
     *("judge", "model_a", "model_b", "intervention", "category", "scenario", "label_a", "label_b"),
-    *("completion_a", "completion_b", "same_text"),
+    *("completion_a", "completion_b", "same_text", "task", "sample", "guard"),
 )
+INVALID = "invalid"
 _SAME = ("model", "size", "stage", "category")
-_RATES = {"convergence": CONVERGENCE, "refusal": REFUSAL}
+_CELL = ("task", "model", "intervention", "scenario", "guard", "sample")
+Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class RunComparison:
 
 
 def compare_runs(
-    a: Sequence[CellRow], b: Sequence[CellRow], pairs: Mapping[str, str], plan: Analysis
+    a: Sequence[CellRow], b: Sequence[CellRow], pairs: Mapping[str, str], study: Study
 ) -> RunComparison:
     """Compare the cells that two runs share, judge by judge.
 
@@ -60,7 +66,7 @@ def compare_runs(
         b: cells of the second run; every change is b minus a.
         pairs: model of a to model of b where they are named differently; the models that are not
             named here are compared with the one of the same name.
-        plan: confidence, margin of equivalence in points, seeds.
+        study: tasks, scales and roles of both; confidence, margin of equivalence in points, seeds.
 
     Raises:
         UserError: a named model is not there, or the runs share no cell and judge.
@@ -72,20 +78,21 @@ def compare_runs(
     shared = [key for key in of_a if key in of_b]
     if not shared:
         raise UserError("the two runs share no cell and judge", mend="pair models with --pair A=B")
-    judges = dict.fromkeys(of_a[key].judge for key in shared)
+    renamed = [
+        of_b[key].model_copy(update={name: getattr(of_a[key], name) for name in _SAME})
+        for key in shared
+    ]
+    resamplings = Resamplings(study.analysis)
     rows: list[dict[str, Field]] = []
-    for judge in judges:
-        keys = [key for key in shared if of_a[key].judge == judge]
-        left = grid_of([of_a[key] for key in keys], judge)
-        renamed = [
-            of_b[key].model_copy(update={name: getattr(of_a[key], name) for name in _SAME})
-            for key in keys
-        ]
-        rows += _changes(left, grid_of(renamed, judge), partner, plan)
+    for grids in zip(
+        grids_of([of_a[key] for key in shared], study), grids_of(renamed, study), strict=True
+    ):
+        change = _Change(*grids, study, resamplings.of(grids[0].categories))
+        rows += change.rows(partner)
     adjusted = holm([math.nan if row["p"] is None else float(row["p"]) for row in rows])
     for row, p in zip(rows, adjusted, strict=True):
         row["p_adjusted"] = p_text(p)
-    texts = {key[:3]: of_a[key].completion_sha256 == of_b[key].completion_sha256 for key in shared}
+    texts = {key[1:]: of_a[key].completion_sha256 == of_b[key].completion_sha256 for key in shared}
     return RunComparison(
         rows=rows,
         flips=[_flip(of_a[key], of_b[key]) for key in shared if of_a[key].label != of_b[key].label],
@@ -95,8 +102,10 @@ def compare_runs(
     )
 
 
-def _key(row: CellRow, model: str) -> tuple[str, str, str, str]:
-    return model, row.intervention, row.scenario, row.judge
+def _key(row: CellRow, model: str) -> Key:
+    """The judge, then the cell, under a model's name."""
+    fields = {name: str(getattr(row, name)) for name in _CELL} | {"model": model}
+    return row.judge, *fields.values()
 
 
 def _partners(
@@ -125,50 +134,127 @@ def _flip(a: CellRow, b: CellRow) -> dict[str, Field]:
         "completion_a": a.completion_sha256,
         "completion_b": b.completion_sha256,
         "same_text": str(a.completion_sha256 == b.completion_sha256).lower(),
+        "task": a.task,
+        "sample": a.sample,
+        "guard": a.guard,
     }
 
 
-def _changes(
-    a: Grid, b: Grid, partner: Mapping[str, str], plan: Analysis
-) -> Iterator[dict[str, Field]]:
-    for at, model in enumerate(a.models):
-        who: dict[str, Field] = {"judge": a.judge, "model_a": model.name}
-        who["model_b"] = partner[model.name]
-        for condition in a.conditions:
-            labels_a, labels_b = a.of(at, condition), b.of(at, condition)
-            if (labels_a == ABSENT).all():
-                continue
-            usable = valid(labels_a) & valid(labels_b)
-            present = (labels_a != ABSENT) & (labels_b != ABSENT)
-            for name, code in _RATES.items():
-                x, y = labels_a[usable] == code, labels_b[usable] == code
-                yield who | {"condition": condition, "rate": name} | _paired(x, y, plan)
-            x, y = ~valid(labels_a)[present], ~valid(labels_b)[present]
-            yield who | {"condition": condition, "rate": "invalid"} | _paired(x, y, plan)
-        if {"pro", "anti"} <= set(a.conditions):
-            yield who | {"condition": "pro - anti", "rate": "delta"} | _gap(a, b, at, plan)
+@dataclass(frozen=True)
+class _Change:
+    """The same cells in two runs, of one task, guard and judge."""
+
+    a: Grid
+    b: Grid
+    study: Study
+    resampling: Resampling
+
+    def rows(self, partner: Mapping[str, str]) -> Iterator[dict[str, Field]]:
+        """Return the changes of every model: outcomes by intervention, then the headline's gap.
+
+        Of the valid outcomes the first that is not the event is left out: it is what the others
+        leave of 100 per cent.
+        """
+        scale = self.a.scale
+        others = [o.name for o in scale.outcomes if o.valid and not o.event]
+        for at, model in enumerate(self.a.models):
+            who: dict[str, Field] = {"judge": self.a.judge, "model_a": model.name}
+            who |= {"model_b": partner[model.name], "task": self.a.task, "guard": self.a.guard}
+            for name in self.a.interventions:
+                if not self.a.present(at, name):
+                    continue
+                for outcome in (scale.event, *others[1:]):
+                    sides = self.outcome(at, name, outcome)
+                    yield who | {"condition": name, "rate": outcome} | self.change(*sides)
+                sides = self.invalid(at, name)
+                yield who | {"condition": name, "rate": INVALID} | self.change(*sides)
+            for gap in self.study.design.headline[:1]:
+                if {gap.a, gap.b} <= set(self.a.interventions):
+                    yield who | {"condition": gap.words, "rate": gap.name} | self.gap(at, gap)
+
+    def outcome(self, model: int, intervention: str, outcome: str) -> tuple[Counted, Counted]:
+        """Count an outcome in both runs over the outputs that are valid in both."""
+        labels = self.a.of(model, intervention), self.b.of(model, intervention)
+        usable = self.a.valid(labels[0]) & self.a.valid(labels[1])
+        code = self.a.code(outcome)
+        before, after = (_counted(each == code, usable) for each in labels)
+        return before, after
+
+    def invalid(self, model: int, intervention: str) -> tuple[Counted, Counted]:
+        """Count the outputs that are not valid over all that are in both runs."""
+        labels = self.a.of(model, intervention), self.b.of(model, intervention)
+        usable = (labels[0] != ABSENT) & (labels[1] != ABSENT)
+        before, after = (_counted(~self.a.valid(each), usable) for each in labels)
+        return before, after
+
+    def change(self, before: Counted, after: Counted) -> dict[str, Field]:
+        """Return a rate's change: exact test and Newcombe's interval for one sample a scenario.
+
+        Of several samples: the permutation test and the bootstrap interval over scenarios, and
+        Newcombe's over scenarios where every resample agrees.
+        """
+        plan = self.study.analysis
+        pairs = pair(after, before)
+        contrast = LinearContrast(np.ones(1), Counted.stack([after]), Counted.stack([before]))
+        interval: Callable[[float], Interval | None] = partial(newcombe, pairs)
+        p = mcnemar(pairs.only_a, pairs.only_b) if pairs.n else math.nan
+        if self.a.samples > 1 and pairs.n:
+            interval = self._bootstrapped(contrast, interval)
+            p = contrast.permutation_p(self.resampling.swaps)
+        low, high = interval(plan.confidence) or (math.nan, math.nan)
+        return {
+            "n": after.totals[1],
+            "only_a": pairs.only_b,
+            "only_b": pairs.only_a,
+            "value_a": points_text(before.rate),
+            "value_b": points_text(after.rate),
+            "change": points_text(contrast.estimate()),
+            "low": points_text(low),
+            "high": points_text(high),
+            "p": p_text(p),
+            "p_adjusted": None,
+            **_equivalence(equivalence_p(interval, plan.margin / 100), plan),
+        }
+
+    def _bootstrapped(
+        self, contrast: LinearContrast, otherwise: Callable[[float], Interval | None]
+    ) -> Callable[[float], Interval | None]:
+        draws = contrast.draws(self.resampling.weights)
+        if math.isnan(percentile_interval(draws, 0.5)[0]):
+            return otherwise
+        return partial(percentile_interval, draws)
+
+    def gap(self, model: int, gap: Contrast) -> dict[str, Field]:
+        """Return a gap's change over outputs valid in both runs, tested by paired permutation."""
+        plan, event = self.study.analysis, self.a.scale.event
+        up, down = (self.outcome(model, name, event) for name in (gap.a, gap.b))
+        changes = pair(up[1], up[0]), pair(down[1], down[0])
+        contrast = LinearContrast(
+            np.array([1.0, -1.0]),
+            Counted.stack([up[1], down[1]]),
+            Counted.stack([up[0], down[0]]),
+        )
+        interval: Callable[[float], Interval | None] = partial(gap_change_interval, *changes)
+        if self.a.samples > 1:
+            interval = self._bootstrapped(contrast, interval)
+        low, high = interval(plan.confidence) or (math.nan, math.nan)
+        return {
+            "n": min(up[1].totals[1], down[1].totals[1]),
+            "only_a": None,
+            "only_b": None,
+            "value_a": points_text(up[0].rate - down[0].rate),
+            "value_b": points_text(up[1].rate - down[1].rate),
+            "change": points_text(contrast.estimate()),
+            "low": points_text(low),
+            "high": points_text(high),
+            "p": p_text(contrast.permutation_p(self.resampling.swaps)),
+            "p_adjusted": None,
+            **_equivalence(equivalence_p(interval, plan.margin / 100), plan),
+        }
 
 
-def _paired(a: NDArray[np.bool_], b: NDArray[np.bool_], plan: Analysis) -> dict[str, Field]:
-    pairs = Pairs(
-        int((b & a).sum()), int((b & ~a).sum()), int((a & ~b).sum()), int((~a & ~b).sum())
-    )
-    n = pairs.n
-    interval = newcombe(pairs, plan.confidence) or (math.nan, math.nan)
-    p = equivalence_p(lambda level: newcombe(pairs, level), plan.margin / 100)
-    return {
-        "n": n,
-        "only_a": pairs.only_b,
-        "only_b": pairs.only_a,
-        "value_a": points_text(int(a.sum()) / n if n else math.nan),
-        "value_b": points_text(int(b.sum()) / n if n else math.nan),
-        "change": points_text(pairs.difference),
-        "low": points_text(interval[0]),
-        "high": points_text(interval[1]),
-        "p": p_text(mcnemar(pairs.only_a, pairs.only_b)) if n else None,
-        "p_adjusted": None,
-        **_equivalence(p, plan),
-    }
+def _counted(cells: NDArray[np.bool_], usable: NDArray[np.bool_]) -> Counted:
+    return Counted((cells & usable).sum(axis=1), usable.sum(axis=1))
 
 
 def equivalence_p(interval: Callable[[float], Interval | None], margin: float) -> float:
@@ -203,57 +289,24 @@ def _equivalence(p: float, plan: Analysis) -> dict[str, Field]:
     return {"margin": f"{plan.margin:g}", "p_equivalence": p_text(p), "equivalent": verdict}
 
 
-def gap_change_interval(pro: Pairs, anti: Pairs, confidence: float) -> Interval | None:
-    """Return the interval of the change under pro minus the change under anti.
+def gap_change_interval(up: Pairs, down: Pairs, confidence: float) -> Interval | None:
+    """Return the interval of the change under one intervention minus that under another.
 
     Newcombe's intervals of the two are added in squares, taking the changes as independent.
     Source: Donner and Zou (2012), Statistical Methods in Medical Research 21, 347-359 (MOVER).
 
     Args:
-        pro: outcomes under pro, after and before.
-        anti: outcomes under anti, after and before.
+        up: outcomes under the intervention that the gap starts from, after and before.
+        down: outcomes under the one that it ends at, likewise.
         confidence: of the interval.
 
     Returns:
         Lower and upper bound; None without pairs under one of them.
     """
-    up, down = newcombe(pro, confidence), newcombe(anti, confidence)
-    if up is None or down is None:
+    of_up, of_down = newcombe(up, confidence), newcombe(down, confidence)
+    if of_up is None or of_down is None:
         return None
-    change = pro.difference - anti.difference
-    low = change - math.hypot(pro.difference - up[0], down[1] - anti.difference)
-    high = change + math.hypot(up[1] - pro.difference, anti.difference - down[0])
+    change = up.difference - down.difference
+    low = change - math.hypot(up.difference - of_up[0], of_down[1] - down.difference)
+    high = change + math.hypot(of_up[1] - up.difference, down.difference - of_down[0])
     return low, high
-
-
-def _gap(a: Grid, b: Grid, at: int, plan: Analysis) -> dict[str, Field]:
-    """Change of the gap over outputs valid in both runs; p by the paired permutation test."""
-    sides: list[NDArray[np.int8]] = []
-    changes: list[Pairs] = []
-    values = [0.0, 0.0]
-    for condition, sign in (("pro", 1), ("anti", -1)):
-        before, after = a.of(at, condition), b.of(at, condition)
-        usable = valid(before) & valid(after)
-        sides += [np.where(usable, labels, np.int8(ABSENT)) for labels in (after, before)]
-        pairs = pair(after, before)
-        changes.append(pairs)
-        for side, only in enumerate((pairs.only_b, pairs.only_a)):
-            values[side] += sign * (pairs.both + only) / pairs.n if pairs.n else math.nan
-    pro, anti = changes
-    test = Contrast(np.array([1.0, -1.0]), np.stack(sides[::2]), np.stack(sides[1::2]))
-    interval = partial(gap_change_interval, pro, anti)
-    low, high = interval(plan.confidence) or (math.nan, math.nan)
-    swaps = swap_matrix(len(a.scenarios), plan.permutations, plan.seed)
-    return {
-        "n": min(pro.n, anti.n),
-        "only_a": None,
-        "only_b": None,
-        "value_a": points_text(values[0]),
-        "value_b": points_text(values[1]),
-        "change": points_text(pro.difference - anti.difference),
-        "low": points_text(low),
-        "high": points_text(high),
-        "p": p_text(test.permutation_p(swaps)),
-        "p_adjusted": None,
-        **_equivalence(equivalence_p(interval, plan.margin / 100), plan),
-    }

@@ -7,7 +7,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from steerability.config.analysis import Analysis
 from steerability.config.base import Name, Names, Section, Words, to_tuple
@@ -22,9 +22,13 @@ from steerability.protocol.base import LARGEST, Count
 from steerability.protocol.design import Design
 from steerability.protocol.request import Sampling
 from steerability.protocol.scale import SCALES, Scale
+from steerability.protocol.scenario import Split
 from steerability.protocol.task import BEHAVIOUR_TASK, Measure, Side
+from steerability.support.address import check_address, check_variable
 
 TokenId = Annotated[int, Field(ge=0, le=LARGEST)]
+Address = Annotated[str, AfterValidator(check_address)]
+Variable = Annotated[str, AfterValidator(check_variable)]
 
 
 def _names_to_uses(value: Any) -> Any:
@@ -87,9 +91,12 @@ class EndpointModel(Section):
     """A model behind an OpenAI-compatible chat endpoint."""
 
     source: Literal["endpoint"]
-    url: str = Field(description="base URL up to and including `/v1`")
+    url: Address = Field(
+        description="base URL up to and including `/v1`; it stands in every key: no password or "
+        "key in it"
+    )
     model: str = Field(description="the model's name as the endpoint knows it")
-    key_env: str | None = Field(
+    key_env: Variable | None = Field(
         default=None, description="environment variable that holds the key; never stored"
     )
     size: Words
@@ -148,9 +155,12 @@ class ApiJudge(JudgeSection):
     """An OpenAI-compatible endpoint that answers in strict JSON."""
 
     kind: Literal["api"]
-    url: str = Field(description="base URL up to and including `/v1`")
+    url: Address = Field(
+        description="base URL up to and including `/v1`; it stands in every key: no password or "
+        "key in it"
+    )
     model: str = Field(description="the pinned model name; an answer by another one is refused")
-    key_env: str | None = Field(
+    key_env: Variable | None = Field(
         default=None, description="environment variable that holds the key; never stored"
     )
     rubric: str = Field(default="workflow/judges/api-rubric.md", description="the rubric's file")
@@ -198,6 +208,11 @@ class TaskSection(Section):
     side: Side = Field(
         default="scenarios", description="the suite's scenarios, or their benign `twins`"
     )
+    split: Split | None = Field(
+        default=None,
+        description="only the scenarios of this split; what is learnt or searched for is tested "
+        "on `test`. null: all",
+    )
     measure: Measure = Field(
         default="generate",
         description="`generate` an answer, or `choose` between the scenario's two answers",
@@ -209,6 +224,7 @@ class TaskSection(Section):
     primary_judge: Name | None = Field(
         default=None, description="the judge of the tables; null: the run's, or the first"
     )
+    models: Names | None = Field(default=None, description="null: all models of the run")
 
 
 def _scale_named(value: Any) -> Any:
@@ -391,6 +407,9 @@ class Config(Section):
     def _check_task(self, name: str, entry: TaskSection) -> None:
         where = "" if name == BEHAVIOUR_TASK else f"catalogue.tasks.{name}."
         _defined(f"{where}suite", (entry.suite or self.suite,), self.catalogue.suites)
+        for model in entry.models or ():
+            if model not in self.models:
+                raise ValueError(f"{where}models: {model!r} is not among models")
         if entry.measure == "choose":
             if entry.judges is not None or entry.primary_judge is not None:
                 raise ValueError(f"{where}judges: a choice has no judge")
@@ -410,7 +429,8 @@ class Config(Section):
                         f"{where}judges: {use.judge} names {model!r}, not among models"
                     )
         chosen = next(use for use in uses if use.judge == primary)
-        if chosen.models is not None and set(chosen.models) != set(self.models):
+        asked = set(entry.models or self.models)
+        if chosen.models is not None and not asked <= set(chosen.models):
             raise ValueError(f"{where}primary_judge: must label every model of the run")
         for judge in judges:
             self._check_scale(where, judge, entry.scale)

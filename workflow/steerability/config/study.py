@@ -62,6 +62,13 @@ def task_section(config: Config, name: str) -> TaskSection:
     return config.catalogue.tasks.get(name, TaskSection())
 
 
+def models_of(config: Config, task: str, use: JudgeUse | None = None) -> tuple[str, ...]:
+    """Return the models that a task is put to, or those of them that a judge labels."""
+    asked = task_section(config, task).models or config.models
+    labelled = config.models if use is None or use.models is None else use.models
+    return tuple(name for name in asked if name in labelled)
+
+
 def judges_of(config: Config, task: str) -> tuple[JudgeUse, ...]:
     """Return the judges of a task, the primary one first; none for a choice."""
     section = task_section(config, task)
@@ -85,9 +92,11 @@ def tasks_of(config: Config) -> tuple[Task, ...]:
                 name=name,
                 suite=section.suite or config.suite,
                 side=section.side,
+                split=section.split,
                 measure=section.measure,
                 scale=section.scale,
                 judges=tuple(use.judge for use in judges_of(config, name)),
+                models=section.models,
             )
         )
     return tuple(found)

@@ -246,6 +246,21 @@ def grid_of(
     return _grid(mine, axes_of(of_task, study), study.scale(study.task(name).scale))
 
 
+def main_grids(rows: Sequence[CellRow], study: Study) -> dict[str, Grid]:
+    """Return the grids of the first task with labels by judge, the primary judge's first.
+
+    They are of no guard, or of the first one where every cell has one.
+
+    Raises:
+        UserError: see ``grids_of``.
+    """
+    task = main_task(study)
+    grids = grids_of([row for row in rows if row.task == task], study)
+    guards = dict.fromkeys(grid.guard for grid in grids)
+    guard = "" if "" in guards else next(iter(guards), "")
+    return {grid.judge: grid for grid in grids if grid.guard == guard}
+
+
 def main_task(study: Study) -> str:
     """Return the task that Table 1 and the declared tests are of: the first one with labels."""
     if not study.labelled:

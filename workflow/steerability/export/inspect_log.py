@@ -44,6 +44,7 @@ STOP_REASONS: dict[str | None, StopReason] = {
     "length": "max_tokens",
     "context": "model_length",
     "content_filter": "content_filter",
+    "refused": "unknown",
     None: "unknown",
 }
 

@@ -71,7 +71,7 @@ def join(planned_file: Path, output_files: Sequence[Path], order: Order) -> Asse
     Args:
         planned_file: what each request is about.
         output_files: what came back, shard by shard.
-        order: of the rows.
+        order: of the rows; cells of tasks that it does not name are left out.
 
     Raises:
         UserError: an id is missing, comes twice, or belongs to no request.
@@ -94,7 +94,7 @@ def join(planned_file: Path, output_files: Sequence[Path], order: Order) -> Asse
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
             raise UserError(f"{wrong[0]} {what}{more}", where=where, mend="run generate again")
     found = Assembled([], [])
-    for one in _sorted(planned, order):
+    for one in _sorted([one for one in planned.values() if one.cell.task in order.tasks], order):
         output = outputs[one.id]
         if isinstance(output, ChoiceOutput):
             found.choices.append(choice(one, output))
@@ -103,7 +103,7 @@ def join(planned_file: Path, output_files: Sequence[Path], order: Order) -> Asse
     return found
 
 
-def _sorted(planned: Mapping[str, Planned], order: Order) -> list[Planned]:
+def _sorted(planned: Sequence[Planned], order: Order) -> list[Planned]:
     tasks, interventions = (
         {name: at for at, name in enumerate(names)} for names in (order.tasks, order.interventions)
     )
@@ -116,4 +116,4 @@ def _sorted(planned: Mapping[str, Planned], order: Order) -> list[Planned]:
         scenario = scenarios[cell.task][cell.scenario]
         return tasks[cell.task], scenario, interventions[cell.intervention], cell.sample
 
-    return sorted(planned.values(), key=place)
+    return sorted(planned, key=place)

@@ -9,8 +9,11 @@ bring its own leading blank. Vocabularies that put a blank in front of any text 
 The end of the answer is not scored: no end-of-sequence token follows it.
 """
 
+import math
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from steerability.engine import Adapters, Engine, ScoreJob
 from steerability.engine.scoring import Scores
@@ -76,6 +79,26 @@ def opens_thought(prompt: tuple[int, ...], vocabulary: Vocabulary) -> bool:
 def stored_scores(scores: Scores) -> dict[str, Any]:
     """Return what the store keeps of a choice."""
     return {"scores": [list(score) for score in scores]}
+
+
+class _StoredScores(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    scores: list[list[float]]
+
+
+def check_scores(value: Any, job: ScoreJob) -> None:
+    """Check what the store holds of a choice.
+
+    Raises:
+        ValueError: it is no log-probability for every token of every answer.
+    """
+    scores = _StoredScores.model_validate(value).scores
+    lengths = [len(answer) for answer in job.continuations]
+    if [len(score) for score in scores] != lengths:
+        raise ValueError("the scores are not those of the answers' tokens")
+    if any(not -math.inf < one <= 0 for score in scores for one in score):
+        raise ValueError("a score is no log-probability")
 
 
 def choice_line(

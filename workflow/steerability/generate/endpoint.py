@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import model_validator
+
 from steerability.chat.client import Client, Endpoint, RefusedError, ask_each
+from steerability.chat.reply import Reply
 from steerability.generate.outputs import flags
 from steerability.generate.requests import read_requests
-from steerability.protocol.request import FILTERED, THINK_END, FinishReason, Output, Request
+from steerability.protocol.request import NOT_ITS_OWN, THINK_END, Output, Request
 from steerability.support.canonical import canonical_json, digest
 from steerability.support.console import Progress
 from steerability.support.errors import UserError
@@ -22,12 +25,21 @@ from steerability.support.jsonl import write_records
 from steerability.support.store import Store
 
 READ_SECONDS = 1800.0
-# what else an endpoint may say (nothing, words of its own) is not known to be any of these
-_FINISHES: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "content_filter": FILTERED,
-}
+_FIELDS = frozenset({"model", "messages", "temperature", "top_p", "top_k", "seed", "stream", "n"})
+
+
+class _EndpointLine(Request):
+    """A request that an endpoint can answer: messages, and a text to be made."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _asks_for_text(cls, line: Any) -> Any:
+        if isinstance(line, Mapping) and line.get("answers") is not None:
+            raise ValueError(
+                "asks for a forced choice (answers), but an endpoint gives no log-probabilities "
+                "of given texts; a choice needs weights (source: gguf)"
+            )
+        return line
 
 
 def completion_key(endpoint: Endpoint, request: Request) -> dict[str, Any]:
@@ -38,6 +50,7 @@ def completion_key(endpoint: Endpoint, request: Request) -> dict[str, Any]:
         "messages": [message.model_dump() for message in request.messages or ()],
         "max_tokens": request.max_tokens,
         "sampling": request.sampling.model_dump(),
+        **({"sample": request.sample} if request.sample else {}),
     }
 
 
@@ -65,7 +78,13 @@ def run(
         OSError: the endpoint keeps failing, or the disk is full; finished cells stay.
     """
     started = time.monotonic()
-    wanted = read_requests(requests)
+    if not limit_field.isidentifier() or limit_field in _FIELDS:
+        raise UserError(
+            f"{limit_field!r} is no name of a limit",
+            where="--limit-field",
+            mend="max_tokens or max_completion_tokens",
+        )
+    wanted = read_requests(requests, _EndpointLine)
     for request in wanted:
         if request.messages is None:
             raise UserError(
@@ -81,33 +100,42 @@ def run(
             )
     keys = {request.id: completion_key(endpoint, request) for request in wanted}
     names = {request.id: digest(keys[request.id]) for request in wanted}
-    values: dict[str, Any] = {name: store.get(keys[one]) for one, name in names.items()}
-    missing = {names[one.id]: one for one in wanted if values[names[one.id]] is None}
-    found = sum(values[name] is not None for name in names.values())
+    replies: dict[str, Reply] = {}
+    for identity, name in names.items():
+        value = store.get(keys[identity], fits=Reply.model_validate)
+        if value is not None:
+            replies[name] = Reply.model_validate(value)
+    missing = {names[one.id]: one for one in wanted if names[one.id] not in replies}
+    found = sum(name in replies for name in names.values())
     if missing:
         store.check_writable()
 
-    def ask(client: Client, name: str) -> dict[str, Any]:
+    def ask(client: Client, name: str) -> Reply:
         return _ask(client, endpoint, missing[name], limit_field)
 
     progress = Progress("query", len(missing))
     with progress:
-        for name, value in ask_each(endpoint, missing, ask, read_seconds=READ_SECONDS):
-            store.put(keys[missing[name].id], value)
-            values[name] = value
-            progress.tick(value["completion_tokens"] or 0)
-            progress.advance()
-    lines = [_line(request, names[request.id], values[names[request.id]]) for request in wanted]
+        try:
+            for name, reply in ask_each(endpoint, missing, ask, read_seconds=READ_SECONDS):
+                store.put(keys[missing[name].id], reply.value())
+                replies[name] = reply
+                progress.tick(reply.completion_tokens or 0)
+                progress.advance()
+        except BaseException:
+            made = sum(name in replies for name in names.values()) - found
+            progress.close_with(len(wanted), found, made, "stopped; what arrived is in the store")
+            raise
+    lines = [_line(request, names[request.id], replies[names[request.id]]) for request in wanted]
     write_records(output, lines)
     progress.close_with(len(wanted), found, len(wanted) - found, flags(lines))
     if facts:
-        served = sorted({str(v["served_by"]) for v in values.values() if v["served_by"]})
+        served = sorted({one.served_by for one in replies.values() if one.served_by})
         known = {"endpoint": endpoint.model, "served_by": served, "made": len(missing)}
         seconds = round(time.monotonic() - started, 3)
         write_atomic(facts, canonical_json(known | {"seconds": seconds}) + b"\n")
 
 
-def _ask(client: Client, endpoint: Endpoint, request: Request, limit_field: str) -> dict[str, Any]:
+def _ask(client: Client, endpoint: Endpoint, request: Request, limit_field: str) -> Reply:
     sampling = request.sampling
     body: dict[str, Any] = {
         "messages": [message.model_dump() for message in request.messages or ()],
@@ -115,13 +143,11 @@ def _ask(client: Client, endpoint: Endpoint, request: Request, limit_field: str)
         "temperature": sampling.temperature,
     }
     if sampling.temperature > 0:
-        body |= {"top_p": sampling.top_p, "seed": sampling.seed}
+        body |= {"top_p": sampling.top_p, "seed": (sampling.seed + request.sample) % 2**32}
         body |= {"top_k": sampling.top_k} if sampling.top_k else {}
     try:
-        return client.ask(body, _value)
+        return client.ask(body)
     except RefusedError as error:
-        if error.filtered:
-            return _filtered(error)
         raise UserError(
             str(error),
             where=f"{endpoint.model} request {request.id}",
@@ -129,47 +155,23 @@ def _ask(client: Client, endpoint: Endpoint, request: Request, limit_field: str)
         ) from None
 
 
-def _value(reply: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is stored of a reply."""
-    choice, usage = reply["choices"][0], reply.get("usage") or {}
-    message = choice["message"]
-    return {
-        "text": message.get("content") or "",
-        "thinking": message.get("reasoning_content") or message.get("reasoning"),
-        "finish_reason": _FINISHES.get(str(choice.get("finish_reason"))),
-        "prompt_tokens": usage.get("prompt_tokens"),
-        "completion_tokens": usage.get("completion_tokens"),
-        "served_by": reply.get("model"),
-    }
-
-
-def _filtered(error: RefusedError) -> dict[str, Any]:
-    """Return what is stored where the endpoint's filter kept the prompt from the model."""
-    return {
-        "text": "",
-        "thinking": None,
-        "finish_reason": FILTERED,
-        "prompt_tokens": None,
-        "completion_tokens": None,
-        "served_by": None,
-        "refusal": error.words,
-    }
-
-
-def _line(request: Request, name: str, value: Any) -> Output:
-    text, thinking, cut = value["text"], value["thinking"], False
-    reason: FinishReason | None = value["finish_reason"]
+def _line(request: Request, name: str, reply: Reply) -> Output:
+    """Return the output line: reasoning that the endpoint sets apart is thinking, as is marked."""
+    text, thinking, cut = reply.text, reply.thinking, False
+    own = reply.finish_reason not in NOT_ITS_OWN
     if request.thinking and thinking is None:
         head, mark, tail = text.rpartition(THINK_END)
         thinking, text = (head.removeprefix("<think>"), tail) if mark else ("", text)
-        cut = not mark and reason != FILTERED
+        cut = not mark and own
+    elif request.thinking and not text:
+        cut = reply.finish_reason == "length"
     return Output(
         id=request.id,
         text=text,
-        thinking=thinking if request.thinking else None,
-        finish_reason=reason,
-        prompt_tokens=value["prompt_tokens"],
-        completion_tokens=value["completion_tokens"],
+        thinking=thinking,
+        finish_reason=reply.finish_reason,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
         key=name,
         thinking_cut=cut,
     )

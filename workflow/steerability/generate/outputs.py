@@ -1,12 +1,21 @@
 """Generated token ids to output lines: text, thinking and what was cut."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from steerability.engine import Generation
 from steerability.engine.vocabulary import Vocabulary
 from steerability.generate.requests import Prepared
-from steerability.protocol.request import FILTERED, THINK_END, ChoiceOutput, Output
+from steerability.protocol.request import FILTERED, REFUSED, THINK_END, ChoiceOutput, Output
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    tokens: list[int]
+    finish_reason: Literal["stop", "length", "context"]
 
 
 def stored_value(generation: Generation, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -16,6 +25,17 @@ def stored_value(generation: Generation, vocabulary: Vocabulary) -> dict[str, An
         "finish_reason": generation.finish_reason,
         "text": vocabulary.detokenize(generation.tokens),
     }
+
+
+def check_stored(value: Any, vocabulary: Vocabulary) -> None:
+    """Check what the store holds of a generation.
+
+    Raises:
+        ValueError: it is none of this vocabulary.
+    """
+    tokens = _Stored.model_validate(value).tokens
+    if any(not 0 <= token < vocabulary.size for token in tokens):
+        raise ValueError("a token is not in the vocabulary")
 
 
 def output_line(prepared: Prepared, value: dict[str, Any], vocabulary: Vocabulary) -> Output:
@@ -56,7 +76,7 @@ def split_thinking(tokens: tuple[int, ...], vocabulary: Vocabulary) -> tuple[str
 
 
 def flags(lines: Iterable[Output | ChoiceOutput]) -> str:
-    """Return in words how many prompts were truncated, thoughts cut off and replies filtered."""
+    """Return in words how many prompts were truncated, thoughts cut off and replies kept back."""
     lines = list(lines)
     texts = [line for line in lines if isinstance(line, Output)]
     truncated = sum(line.truncated for line in lines)
@@ -65,4 +85,6 @@ def flags(lines: Iterable[Output | ChoiceOutput]) -> str:
     words += [f"thoughts cut off (no {THINK_END} within the limit): {cut:,}"] if cut else []
     filtered = sum(line.finish_reason == FILTERED for line in texts)
     words += [f"replies filtered by the endpoint: {filtered:,}"] if filtered else []
+    refused = sum(line.finish_reason == REFUSED for line in texts)
+    words += [f"requests refused by the endpoint: {refused:,}"] if refused else []
     return ", ".join(words)

@@ -45,13 +45,17 @@ class PreparedChoice:
     truncated: bool
 
 
-def read_requests(path: Path) -> list[Request]:
+def read_requests(path: Path, line: type[Request] = Request) -> list[Request]:
     """Read a request file.
+
+    Args:
+        path: one request a line.
+        line: what each line must fit.
 
     Raises:
         UserError: a line is no request, an id comes twice, or there is no request at all.
     """
-    requests = list(read_records(path, Request))
+    requests = list(read_records(path, line))
     seen: set[str] = set()
     for request in requests:
         if request.id in seen:

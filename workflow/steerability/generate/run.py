@@ -9,12 +9,13 @@ import errno
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from steerability.engine import Engine, engine_identity
-from steerability.generate.choices import choice_line, stored_scores
-from steerability.generate.outputs import flags, output_line, stored_value
+from steerability.generate.choices import check_scores, choice_line, stored_scores
+from steerability.generate.outputs import check_stored, flags, output_line, stored_value
 from steerability.generate.requests import Prepared, PreparedChoice, prepare, read_requests
 from steerability.loading.engine_errors import blaming
 from steerability.loading.weight_file import load_path, weights_bytes, weights_sha256
@@ -69,7 +70,14 @@ def _run(settings: Settings, requests: Sequence[Request], engine: Engine, starte
     sha256 = settings.weights_sha256 or weights_sha256(settings.weights)
     prepared = prepare(requests, engine, sha256, settings.requests)
     store = Store(settings.store)
-    values = {item.name: store.get(item.key) for item in prepared}
+
+    def check(item: Prepared | PreparedChoice, value: Any) -> None:
+        if isinstance(item, PreparedChoice):
+            check_scores(value, item.job)
+        else:
+            check_stored(value, engine.vocabulary)
+
+    values = {item.name: store.get(item.key, partial(check, item)) for item in prepared}
     missing = [
         item
         for item in {item.name: item for item in prepared}.values()

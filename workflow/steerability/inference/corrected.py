@@ -13,9 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steerability.config.analysis import Analysis
-from steerability.estimate.bootstrap import percentile_interval, scenario_weights
-from steerability.estimate.grid import ABSENT, CONDITIONS, CONVERGENCE, Grid, valid
+from steerability.config.study import Study
+from steerability.estimate.bootstrap import (
+    Draws,
+    Weights,
+    divide,
+    exact_product,
+    grid_weights,
+    percentile_interval,
+)
+from steerability.estimate.grid import ABSENT, Grid, Labels
 from steerability.estimate.rates import points_text, wilson
+from steerability.inference.families import headline_gap
+from steerability.protocol.design import DELTA
 from steerability.support.tables import Field
 
 _BOUNDS = ("sensitivity", "specificity")
@@ -28,9 +38,6 @@ COLUMNS = (
 OTHER_MODELS, LABELLED = "the other models", "all labelled cells"
 _TOO_WEAK = 0.05
 
-Labels = NDArray[np.int8]
-Draws = NDArray[np.float64]
-Weights = NDArray[np.int64]
 Event = Callable[[Labels], NDArray[np.bool_]]
 
 
@@ -61,13 +68,6 @@ class Tally:
         """Share of the reference's no where the judge says no."""
         no = self.cells - self.reference
         return divide(no - self.judge + self.both, no)
-
-
-def divide(a: Draws, b: Draws) -> Draws:
-    """Return a / b, NaN where b is 0."""
-    quotient = np.full(a.shape, np.nan)
-    np.divide(a, b, out=quotient, where=b != 0)
-    return quotient
 
 
 def rogan_gladen(tally: Tally) -> Draws:
@@ -137,12 +137,6 @@ def _vary(part: Draws, whole: Draws, rng: np.random.Generator) -> Draws:
 METHODS = {"rogan_gladen": rogan_gladen, "prediction_powered": prediction_powered}
 
 
-def converged(labels: Labels) -> NDArray[np.bool_]:
-    """Return which labels are convergence."""
-    hits: NDArray[np.bool_] = labels == CONVERGENCE
-    return hits
-
-
 def tally(
     labels: Labels,
     pairs: Sequence[tuple[Labels, Labels]],
@@ -152,23 +146,27 @@ def tally(
     """Count an event over resampled scenarios.
 
     Args:
-        labels: the judge's labels of the model's cells, shape (scenarios,).
+        labels: the judge's labels of the model's cells, shape (scenarios, samples).
         pairs: the judge's and the reference's labels of calibration cells, one pair per model,
-            shape (calibration scenarios,); cells without both are left out.
+            shape (calibration scenarios, samples); cells without both are left out.
         weights: how often each scenario, each calibration scenario and each calibration model
             is drawn; shapes (resamples, scenarios or models).
         event: which labels are a yes.
     """
     mine, theirs, copies = weights
-    drawn = np.zeros((4, len(theirs)), dtype=np.int64)
+    drawn = np.zeros((4, len(theirs)))
     for times, (judge, reference) in zip(copies.T, pairs, strict=True):
         used = (judge != ABSENT) & (reference != ABSENT)
         yes, true = event(judge) & used, event(reference) & used
-        for at, row in enumerate((used, yes, true, yes & true)):
-            drawn[at] += times * (theirs @ row.astype(np.int64))
+        drawn += times * exact_product(theirs, _by_scenario(used, yes, true, yes & true))
     used = labels != ABSENT
-    own = (mine @ row.astype(np.int64) for row in (used, event(labels) & used))
-    return Tally(*(sums.astype(np.float64) for sums in (*own, *drawn)))
+    own = exact_product(mine, _by_scenario(used, event(labels) & used))
+    return Tally(*own, *drawn)
+
+
+def _by_scenario(*cells: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Cells counted over the samples of each scenario, one row for each array."""
+    return np.stack([each.sum(axis=1) for each in cells])
 
 
 @dataclass(frozen=True)
@@ -179,59 +177,74 @@ class Calibration:
     reference: Grid
     same_run: bool
 
-    def pairs(self, condition: str, without: str | None) -> list[tuple[Labels, Labels]]:
-        """Return both labels under a condition, per model, one model left out if need be."""
+    def pairs(self, intervention: str, without: str | None) -> list[tuple[Labels, Labels]]:
+        """Return both labels under an intervention, per model, one model left out if need be."""
         return [
-            (self.judged.of(at, condition), self.reference.of(place, condition))
+            (self.judged.of(at, intervention), self.reference.of(place, intervention))
             for at, model in enumerate(self.judged.models)
             if model.name != without and (place := self.reference.index(model.name)) is not None
         ]
 
-    def covers(self, judged: Grid, at: int) -> bool:
-        """Whether every judged cell of a model has a reference label here."""
+    def covers(self, judged: Grid, at: int, interventions: Sequence[str]) -> bool:
+        """Whether every judged cell of a model under interventions has a reference label here."""
         place = self.reference.index(judged.models[at].name) if self.same_run else None
         if place is None:
             return False
         return all(
-            ((judged.of(at, c) == ABSENT) | (self.reference.of(place, c) != ABSENT)).all()
-            for c in CONDITIONS
+            ((judged.of(at, name) == ABSENT) | (self.reference.of(place, name) != ABSENT)).all()
+            for name in interventions
         )
 
 
-def correct(judged: Grid, calibration: Calibration, plan: Analysis) -> list[dict[str, Field]]:
-    """Return convergence rates as judged and as corrected, rows of ``corrected.csv``.
+def corrected_interventions(grid: Grid, study: Study) -> tuple[str, ...]:
+    """Return what is corrected: the holders of roles, all interventions where none has one."""
+    holders = tuple(name for name in grid.interventions if study.design.role(name))
+    return holders or grid.interventions
 
-    A rate over valid outputs is the corrected share of convergence over the corrected share of
-    valid outputs, each under its own intervention, since a judge may err differently under pro
-    and anti. The judge's errors are drawn anew in every resample, of scenarios within categories
-    and of calibration models, so that their uncertainty and their variation between models are in
-    the interval (Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics 1, 386-411);
-    a share or an error rate that every resample would repeat is varied by ``vary_unanimous`` and
+
+def correct(judged: Grid, calibration: Calibration, study: Study) -> list[dict[str, Field]]:
+    """Return rates of the event as judged and as corrected, rows of ``corrected.csv``.
+
+    A rate over valid outputs is the corrected share of the event over the corrected share of valid
+    outputs, each under its own intervention, since a judge may err differently under each. The
+    judge's errors are drawn anew in every resample, of scenarios within categories and of
+    calibration models, so that their uncertainty and their variation between models are in the
+    interval (Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics 1, 386-411); a
+    share or an error rate that every resample would repeat is varied by ``vary_unanimous`` and
     ``vary_errors``. A resample where the estimate is not defined has no part in the interval;
     ``undefined`` is the share of these.
+
+    Args:
+        judged: a judge's labels of the run.
+        calibration: cells with that judge's and the reference's labels.
+        study: the run's roles and settings.
     """
+    plan = study.analysis
     weights = _weights(judged, plan, 0)
     same = calibration.judged.scenarios == judged.scenarios
     theirs = weights if same else _weights(calibration.judged, plan, 1)
     return [
         row
         for at in range(len(judged.models))
-        for row in _of_model(judged, at, calibration, (weights, theirs), plan)
+        for row in _of_model(judged, at, calibration, (weights, theirs), study)
     ]
 
 
 def _weights(grid: Grid, plan: Analysis, step: int) -> Weights:
     """The observed sample as the first row, resamples below."""
-    once = np.ones((1, len(grid.scenarios)), dtype=np.int64)
-    return np.vstack([once, scenario_weights(grid, plan.resamples, plan.seed + step)])
+    once = np.ones((1, len(grid.scenarios)), dtype=np.int16)
+    return np.vstack([once, grid_weights(grid, plan.resamples, plan.seed + step)])
 
 
 def _model_weights(models: int, plan: Analysis) -> Weights:
     """How often each calibration model is drawn; the observed sample as the first row."""
     rng = np.random.Generator(np.random.PCG64([plan.seed, models]))
     drawn = rng.integers(0, max(models, 1), size=(plan.resamples, models))
-    copies = (drawn[:, :, None] == np.arange(models)).sum(axis=1)
-    return np.vstack([np.ones((1, models), dtype=np.int64), copies])
+    copies = np.zeros((1 + plan.resamples, models), dtype=np.int16)
+    copies[0] = 1
+    for model in range(models):
+        copies[1:, model] = (drawn == model).sum(axis=1)
+    return copies
 
 
 @dataclass(frozen=True)
@@ -239,12 +252,12 @@ class _Estimate:
     """One quantity of a model, the observed sample first, resamples after it.
 
     Attributes:
-        n: judged cells, of the pro condition for a difference.
+        n: judged cells, of the first intervention for a difference.
         cells: calibration cells, likewise.
         plain: as judged.
         better: as corrected, by method.
         truth: the reference's own value, NaN where it did not label the model in full.
-        counted: of convergence; None for a difference.
+        counted: of the event; None for a difference.
     """
 
     n: int
@@ -265,17 +278,19 @@ def _of_model(
     at: int,
     calibration: Calibration,
     weights: tuple[Weights, Weights],
-    plan: Analysis,
+    study: Study,
 ) -> Iterator[dict[str, Field]]:
-    model = judged.models[at]
-    held_out = calibration.covers(judged, at)
+    model, plan = judged.models[at], study.analysis
+    interventions = corrected_interventions(judged, study)
+    held_out = calibration.covers(judged, at, interventions)
     found = {
-        condition: _estimate(judged, at, condition, calibration, weights, plan)
-        for condition in CONDITIONS
-        if (judged.of(at, condition) != ABSENT).any()
+        name: _estimate(judged, at, (name, number), calibration, weights, plan, held_out=held_out)
+        for number, name in enumerate(interventions)
+        if judged.present(at, name)
     }
-    if {"pro", "anti"} <= found.keys():
-        found["delta"] = found["pro"] - found["anti"]
+    gap = headline_gap(study)
+    if gap is not None and {gap.a, gap.b} <= found.keys():
+        found[DELTA] = found[gap.a] - found[gap.b]
     for method in METHODS:
         for name, estimate in found.items():
             rates = estimate.better[method]
@@ -305,32 +320,30 @@ def _of_model(
 def _estimate(
     judged: Grid,
     at: int,
-    condition: str,
+    intervention: tuple[str, int],
     calibration: Calibration,
     weights: tuple[Weights, Weights],
     plan: Analysis,
+    *,
+    held_out: bool,
 ) -> _Estimate:
-    """A model's rate under one condition, as judged and as corrected."""
-    name = judged.models[at].name
-    held_out = calibration.covers(judged, at)
-    labels = judged.of(at, condition)
-    pairs = calibration.pairs(condition, name if held_out else None)
+    """A model's rate under one intervention (name and number), as judged and as corrected."""
+    model, (name, number) = judged.models[at].name, intervention
+    labels = judged.of(at, name)
+    pairs = calibration.pairs(name, model if held_out else None)
     draws = (*weights, _model_weights(len(pairs), plan))
-    hits, kept = (tally(labels, pairs, draws, event) for event in (converged, valid))
-    seed = [plan.seed, at, CONDITIONS.index(condition)]
-    rng = np.random.Generator(np.random.PCG64(seed))
+    code = judged.code(judged.scale.event)
+    hits = tally(labels, pairs, draws, lambda given: given == code)
+    kept = tally(labels, pairs, draws, judged.valid)
+    rng = np.random.Generator(np.random.PCG64([plan.seed, at, number]))
     varied = vary_errors(vary_unanimous(hits, rng), rng)
     varied_kept = vary_errors(kept, rng)
     better = {
         method: np.clip(divide(estimate(varied), estimate(varied_kept)), 0, 1)
         for method, estimate in METHODS.items()
     }
-    truth = math.nan
-    place = calibration.reference.index(name)
-    if held_out and place is not None:
-        given = calibration.reference.of(place, condition)
-        whole = int(valid(given).sum())
-        truth = int(converged(given).sum()) / whole if whole else math.nan
+    place = calibration.reference.index(model) if held_out else None
+    truth = calibration.reference.counted(place, name).rate if place is not None else math.nan
     plain = divide(hits.yes, kept.yes)
     return _Estimate(int(hits.n[0]), int(hits.cells[0]), plain, better, truth, hits)
 

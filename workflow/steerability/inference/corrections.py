@@ -1,11 +1,11 @@
 """Which cells correct which: the reference of a run, and the corrected table for readers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from steerability.config.analysis import Analysis
-from steerability.estimate.grid import grid_of
+from steerability.config.study import Study
+from steerability.estimate.grid import Grid, grid_of, main_task
 from steerability.inference.corrected import Calibration, correct
 from steerability.protocol.label import Label
 from steerability.score.cells import CellRow, judges_of, read_cells
@@ -16,8 +16,8 @@ from steerability.support.tables import Field
 
 def correct_all(
     rows: Sequence[CellRow],
-    judges: Sequence[str],
-    plan: Analysis,
+    grids: Mapping[str, Grid],
+    study: Study,
     calibration: Path | None,
     labels: Sequence[Path],
 ) -> list[dict[str, Field]]:
@@ -25,15 +25,18 @@ def correct_all(
 
     Args:
         rows: the run's cells.
-        judges: in the order of the table.
-        plan: names the reference judge.
+        grids: of its first task by judge, in the order of the table.
+        study: names the reference judge, in its analysis; roles and scale of the first task.
         calibration: cells of another run to measure the judges on; None: this run's own.
         labels: label files that take the reference judge's place; they may cover some cells only.
 
     Raises:
         UserError: a label names no cell, or two judges stand in the label files.
     """
-    source = read_cells(calibration) if calibration else list(rows)
+    task = main_task(study)
+    plan = study.analysis
+    everything = read_cells(calibration) if calibration else rows
+    source = [row for row in everything if row.task == task]
     if labels:
         source, name = _with_labels(source, labels)
     elif plan.reference_judge in judges_of(source):
@@ -41,13 +44,14 @@ def correct_all(
     else:
         return []
     known = set(judges_of(source))
-    reference = grid_of(source, name)
+    reference = grid_of(source, name, study)
     corrected: list[dict[str, Field]] = []
-    for judge in judges:
+    for judge, grid in grids.items():
         if judge == name or judge not in known:
             continue
-        measured = Calibration(grid_of(source, judge), reference, same_run=calibration is None)
-        corrected += correct(grid_of(rows, judge), measured, plan)
+        judged = grid_of(source, judge, study)
+        measured = Calibration(judged, reference, same_run=calibration is None)
+        corrected += correct(grid, measured, study)
     return corrected
 
 

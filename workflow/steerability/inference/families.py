@@ -6,21 +6,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from statsmodels.stats.multitest import multipletests
 
 from steerability.config.analysis import Analysis, Between, Comparison, Within
-from steerability.estimate.bootstrap import scenario_weights
-from steerability.estimate.contrast import Contrast, gap_difference, restrict, swap_matrix
-from steerability.estimate.grid import CONVERGENCE, Grid, valid
+from steerability.config.study import Study
+from steerability.estimate.contrast import difference, gap_difference
+from steerability.estimate.grid import Grid
+from steerability.estimate.p_values import holm, p_text
 from steerability.estimate.paired import mcnemar, newcombe, pair
 from steerability.estimate.rates import points_text
+from steerability.estimate.resampling import Resampling
+from steerability.protocol.design import AUTHORISED, DELTA, UNAUTHORISED, Contrast
 from steerability.support.tables import Field
 
 COLUMNS = (
     *("family", "contrast", "model_a", "model_b", "condition_a", "condition_b"),
     *("n", "only_a", "only_b", "estimate", "low", "high", "p", "p_adjusted"),
 )
-GAP = ("pro", "anti")
+_ORDER = (DELTA, UNAUTHORISED, AUTHORISED)
 
 
 @dataclass(frozen=True)
@@ -55,134 +57,136 @@ class Test:
         return row
 
 
-def p_text(p: float) -> str | None:
-    """Return a p-value to four significant digits, None for NaN."""
-    return None if math.isnan(p) else f"{p:.4g}"
+def declared_pairs(family: Within, study: Study, grid: Grid) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of interventions of a family: its own, or those of the design's roles.
 
-
-def holm(p_values: list[float]) -> list[float]:
-    """Return Holm's adjusted p-values over a whole declared family.
-
-    A test that is not present (NaN) counts as one with p = 1, so that what is missing from a run
-    never makes the remaining tests look stronger.
-    Source: Holm (1979), Scandinavian Journal of Statistics 6, 65-70; ``statsmodels``.
+    Without pairs of its own a family has the gap, its two parts, and the shift of every further
+    intervention from the baseline.
     """
-    if not p_values:
-        return []
-    filled = [1.0 if math.isnan(p) else p for p in p_values]
-    adjusted = multipletests(filled, method="holm")[1]
-    return [
-        math.nan if math.isnan(p) else float(a) for p, a in zip(p_values, adjusted, strict=True)
-    ]
+    if family.pairs is not None:
+        return family.pairs
+    found = study.design.contrasts(study.interventions or grid.interventions)
+    ordered = sorted(found, key=lambda one: _ORDER.index(one.name) if one.name in _ORDER else 3)
+    return tuple((contrast.a, contrast.b) for contrast in ordered)
 
 
-@dataclass(frozen=True)
-class Resampling:
-    """The random draws that all contrasts of one grid share."""
-
-    weights: NDArray[np.int64]
-    swaps: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, grid: Grid, plan: Analysis) -> "Resampling":
-        """Draw them: bootstrap weights and permutation swaps."""
-        return cls(
-            scenario_weights(grid, plan.resamples, plan.seed),
-            swap_matrix(len(grid.scenarios), plan.permutations, plan.seed),
-        )
+def headline_gap(study: Study) -> Contrast | None:
+    """Return the headline's amplifying minus its suppressing intervention, if it has both."""
+    return next((contrast for contrast in study.design.headline if contrast.name == DELTA), None)
 
 
-def run_tests(grid: Grid, plan: Analysis, resampling: Resampling) -> list[Test]:
+def run_tests(grid: Grid, study: Study, resampling: Resampling) -> list[Test]:
     """Return every declared test in the order of its declaration, adjusted within its family."""
     tests: list[Test] = []
-    for family in plan.families:
+    for family in study.analysis.families:
         if isinstance(family, Within):
-            of_family = list(_within(grid, family, plan))
+            of_family = list(_within(grid, family, study, resampling))
         else:
-            of_family = list(_between(grid, family, plan, resampling))
+            of_family = list(_between(grid, family, study, resampling))
         adjusted = holm([test.p for test in of_family])
         tests += [replace(t, p_adjusted=p) for t, p in zip(of_family, adjusted, strict=True)]
     return tests
 
 
-def paired_test(blank: Test, a: NDArray[np.int8], b: NDArray[np.int8], confidence: float) -> Test:
-    """Fill a test with the exact McNemar test and Newcombe's interval of two label vectors."""
+def paired_test(
+    blank: Test,
+    grid: Grid,
+    places: tuple[tuple[int, str], tuple[int, str]],
+    plan: Analysis,
+    resampling: Resampling,
+) -> Test:
+    """Fill a test of the event in two places, over the scenarios that are valid in both.
+
+    One sample a scenario: the exact McNemar test and Newcombe's interval. Several: the paired
+    permutation test and the bootstrap interval over scenarios, whose outputs stay together.
+
+    Args:
+        blank: the test without numbers.
+        grid: the labels.
+        places: model's position and intervention of either side.
+        plan: the confidence.
+        resampling: of the grid's scenarios; not drawn for one sample.
+    """
+    a, b = (grid.counted(*place) for place in places)
     pairs = pair(a, b)
-    interval = newcombe(pairs, confidence)
-    if interval is None:
+    if not pairs.n:
         return blank
-    return replace(
-        blank,
-        n=pairs.n,
-        only_a=pairs.only_a,
-        only_b=pairs.only_b,
-        estimate=pairs.difference,
-        low=interval[0],
-        high=interval[1],
-        p=mcnemar(pairs.only_a, pairs.only_b),
-    )
+    counted = replace(blank, n=pairs.n, only_a=pairs.only_a, only_b=pairs.only_b)
+    if grid.samples == 1:
+        low, high = newcombe(pairs, plan.confidence) or (math.nan, math.nan)
+        p = mcnemar(pairs.only_a, pairs.only_b)
+        return replace(counted, estimate=pairs.difference, low=low, high=high, p=p)
+    both = (a.among > 0) & (b.among > 0)
+    contrast = difference(grid, [places[0]], [places[1]]).where(both)
+    low, high = contrast.interval(resampling.weights, plan.confidence)
+    p = contrast.permutation_p(resampling.swaps)
+    return replace(counted, estimate=contrast.estimate(), low=low, high=high, p=p)
 
 
-def _within(grid: Grid, family: Within, plan: Analysis) -> Iterator[Test]:
+def _within(grid: Grid, family: Within, study: Study, resampling: Resampling) -> Iterator[Test]:
+    pairs = declared_pairs(family, study, grid)
     for model in dict.fromkeys((*(family.models or ()), *(model.name for model in grid.models))):
         at = grid.index(model)
-        for a, b in family.pairs:
+        for a, b in pairs:
             blank = Test(family.name, f"{a} - {b}", model, model, a, b)
             if at is None:
                 yield blank
                 continue
-            yield paired_test(blank, grid.of(at, a), grid.of(at, b), plan.confidence)
+            yield paired_test(blank, grid, ((at, a), (at, b)), study.analysis, resampling)
 
 
-def _between(grid: Grid, family: Between, plan: Analysis, resampling: Resampling) -> Iterator[Test]:
+def _between(grid: Grid, family: Between, study: Study, resampling: Resampling) -> Iterator[Test]:
+    gap = headline_gap(study)
+    interventions = family.interventions
+    if interventions is None:
+        every = study.design.order(study.interventions or grid.interventions)
+        interventions = tuple(name for name in every if study.design.role(name))
     for comparison in family.comparisons:
-        places = grid.index(comparison.model_a), grid.index(comparison.model_b)
         if family.by_category:
-            for category in grid.category_names:
+            for category in grid.category_names if gap else ():
                 where = np.array(grid.categories) == category
-                name = f"{comparison.name}: delta in {category}"
-                yield _gap(grid, family.name, name, comparison, plan, resampling, where)
+                name = f"{comparison.name}: {DELTA} in {category}"
+                assert gap is not None
+                blank = _blank(family.name, name, comparison, gap.a, gap.b)
+                yield _gap(blank, grid, study.analysis, resampling, where)
             continue
-        for condition in family.interventions:
-            blank = Test(
-                family.name,
-                f"{comparison.name}: {condition}",
-                comparison.model_a,
-                comparison.model_b,
-                condition,
-                condition,
-            )
-            if places[0] is None or places[1] is None:
+        for intervention in interventions:
+            name = f"{comparison.name}: {intervention}"
+            blank = _blank(family.name, name, comparison, intervention, intervention)
+            a, b = grid.index(comparison.model_a), grid.index(comparison.model_b)
+            if a is None or b is None:
                 yield blank
                 continue
-            a, b = grid.of(places[0], condition), grid.of(places[1], condition)
-            yield paired_test(blank, a, b, plan.confidence)
-        if family.delta:
-            name = f"{comparison.name}: delta"
-            yield _gap(grid, family.name, name, comparison, plan, resampling)
+            places = (a, intervention), (b, intervention)
+            yield paired_test(blank, grid, places, study.analysis, resampling)
+        if family.delta and gap is not None:
+            blank = _blank(family.name, f"{comparison.name}: {DELTA}", comparison, gap.a, gap.b)
+            yield _gap(blank, grid, study.analysis, resampling)
+
+
+def _blank(family: str, name: str, comparison: Comparison, a: str, b: str) -> Test:
+    return Test(family, name, comparison.model_a, comparison.model_b, a, b)
 
 
 def _gap(
+    blank: Test,
     grid: Grid,
-    family: str,
-    name: str,
-    comparison: Comparison,
     plan: Analysis,
     resampling: Resampling,
     where: NDArray[np.bool_] | None = None,
 ) -> Test:
-    blank = Test(family, name, comparison.model_a, comparison.model_b, *GAP)
-    places = grid.index(comparison.model_a), grid.index(comparison.model_b)
-    if places[0] is None or places[1] is None:
+    """Fill a test of two models' gaps, which a blank names."""
+    a, b = grid.index(blank.model_a), grid.index(blank.model_b)
+    if a is None or b is None:
         return blank
-    contrast = gap_difference(grid, [(places[0], places[1])], *GAP)
+    contrast = gap_difference(grid, [(a, b)], blank.condition_a, blank.condition_b)
     if where is not None:
-        contrast = restrict(contrast, where)
+        contrast = contrast.where(where)
     estimate = contrast.estimate()
     if math.isnan(estimate):
         return blank
     low, high = contrast.interval(resampling.weights, plan.confidence)
-    more, less = _direction(contrast)
+    more, less = contrast.directions
     return replace(
         blank,
         n=contrast.n,
@@ -193,14 +197,3 @@ def _gap(
         high=high,
         p=contrast.permutation_p(resampling.swaps),
     )
-
-
-def _direction(contrast: Contrast) -> tuple[int, int]:
-    """Count the scenarios, valid throughout, that speak for the left and for the right side."""
-    usable = (valid(contrast.left) & valid(contrast.right)).all(axis=0)
-    left = (contrast.left == CONVERGENCE).astype(np.int64)
-    right = (contrast.right == CONVERGENCE).astype(np.int64)
-    sums = np.zeros(left.shape[1])
-    for weight, a, b in zip(contrast.weights, left, right, strict=True):
-        sums = sums + weight * (a - b)
-    return int((usable & (sums > 0)).sum()), int((usable & (sums < 0)).sum())

@@ -5,40 +5,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from steerability.config.analysis import Analysis
+from steerability.config.study import Study
 from steerability.estimate.contrast import (
-    Contrast,
-    bootstrap_p,
+    LinearContrast,
     difference,
     gap_difference,
     shift_difference,
 )
-from steerability.estimate.grid import CONDITIONS, Grid, valid
+from steerability.estimate.grid import Grid
+from steerability.estimate.p_values import bootstrap_p, holm, p_text
 from steerability.estimate.rates import points_text
-from steerability.inference.families import GAP, Resampling, Test, holm, p_text, paired_test
+from steerability.estimate.resampling import Resampling
+from steerability.inference.families import Test, paired_test
+from steerability.inference.wording import SAID, STATEMENTS, SUBJECTS, Roles
+from steerability.protocol.design import AUTHORISED, UNAUTHORISED
 from steerability.support.tables import Field
 
 COLUMNS = (
     *("hypothesis", "part", "statement", "contrast", "models", "present", "declared", "n"),
     *("estimate", "low", "high", "null", "p", "p_adjusted", "verdict", "words"),
 )
-STATEMENTS = {
-    "A": "High capability does not imply low steerability.",
-    "B": "With capability, interventions suppress less reliably.",
-    "C": "The gap between authorised and unauthorised steerability persists.",
-}
-CONTRASTS = {
-    "A": "gap of the larger minus gap of the smaller models, mean over stages",
-    "B": "convergence under anti of the larger minus the smaller models, mean over stages",
-    "C": "the lesser of the larger models' two shifts: none - anti (authorised), pro - none "
-    "(unauthorised)",
-}
-SHIFTS = {"authorised": ("none", "anti"), "unauthorised": ("pro", "none")}
-SHIFT_GAP = "unauthorised - authorised"
+SHIFT_GAP = f"{UNAUTHORISED} - {AUTHORISED}"
 WHOLE = "all"
 _ABSENT = "The run does not hold the outputs that this contrast compares"
 Places = list[tuple[int, ...]]
 NOT_PRESENT = "not present"
+_NO_ROLE = {
+    "amplify": "no amplifying intervention",
+    "baseline": "no baseline",
+    "suppress": "no suppressing intervention",
+}
+_ROLES = tuple(_NO_ROLE)
+_ROLES_OF = {AUTHORISED: ("baseline", "suppress"), UNAUTHORISED: ("amplify", "baseline")}
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,9 @@ class Finding:
 
     Attributes:
         present: comparisons that enter the numbers, of those ``declared``.
-        left_out: ``MODEL (CONDITION)`` of the run without a valid output, for which a comparison
-            does not enter.
+        left_out: ``MODEL (INTERVENTION)`` of the run without a valid output, for which a
+            comparison does not enter.
+        lacking_roles: roles of the contrast that no intervention has, in words.
     """
 
     hypothesis: str
@@ -66,6 +65,7 @@ class Finding:
     p_adjusted: float = math.nan
     verdict: str = NOT_PRESENT
     left_out: tuple[str, ...] = ()
+    lacking_roles: tuple[str, ...] = ()
     words: str = ""
 
     def row(self) -> dict[str, Field]:
@@ -88,52 +88,87 @@ class Finding:
         }
 
 
-def judge_hypotheses(grid: Grid, plan: Analysis, resampling: Resampling) -> list[Finding]:
+@dataclass(frozen=True)
+class Evidence:
+    """What hypotheses are judged on.
+
+    Attributes:
+        grid: the labels.
+        study: the run's roles and settings.
+        resampling: of the grid's scenarios.
+    """
+
+    grid: Grid
+    study: Study
+    resampling: Resampling
+
+    @property
+    def roles(self) -> Roles:
+        """The headline's interventions."""
+        return Roles.of(self.study)
+
+    @property
+    def event(self) -> str:
+        """The event in words."""
+        return self.grid.scale.outcome(self.grid.scale.event).words
+
+    def words_of(self, shift: str) -> str:
+        """A shift as a difference of interventions, of roles where the design has none."""
+        names = [self.roles.word(role) for role in _ROLES_OF[shift]]
+        return " - ".join(names)
+
+
+def judge_hypotheses(grid: Grid, study: Study, resampling: Resampling) -> list[Finding]:
     """Return a finding for A, B and C over all stages, then for their parts.
 
-    Each is read off the family of comparisons that the config names as ``size_family``. The three
-    whole findings are one family of Holm's correction, the parts another; a verdict needs the
-    adjusted p-value at or below ``alpha``.
+    Each is read off the family of comparisons that the config names as ``size_family``, and speaks
+    of the first intervention of each role: the gap is amplify - suppress, the shifts are baseline
+    - suppress (authorised) and amplify - baseline (unauthorised). The three whole findings are one
+    family of Holm's correction, the parts another; a verdict needs the adjusted p-value at or
+    below ``alpha``.
 
     - A: supported where a loss of ``margin`` points of the gap or more is excluded, contradicted
       where a greater loss is shown (non-inferiority; p inverts the bootstrap interval at -margin).
-    - B: supported where larger models converge more under anti, contradicted where less (paired
-      permutation test; parts: exact McNemar).
+    - B: supported where larger models show the event more under suppress, contradicted where less
+      (paired permutation test; parts: exact McNemar).
     - C: supported where both shifts of the larger models are above zero (intersection-union test,
       Berger 1982: the greater of the two p-values), contradicted where one is below (Bonferroni:
       twice its p-value, since either could have been). Both shifts are of the same models.
 
-    A comparison enters where each of its models has a valid output under every condition of the
-    contrast; what is left out for want of one is said.
+    A comparison enters where each of its models has a valid output under every intervention of the
+    contrast; what is left out for want of one is said. Without the roles of a contrast, or its
+    models, the finding is not present.
     """
+    evidence = Evidence(grid, study, resampling)
+    comparisons = study.analysis.size_comparisons
     pairs: Places = []
     larger: Places = []
     parts: list[Finding] = []
-    for comparison in plan.size_comparisons:
+    for comparison in comparisons:
         a, b = grid.index(comparison.model_a), grid.index(comparison.model_b)
         if a is not None:
             larger.append((a,))
         one: Places = [] if a is None or b is None else [(a, b)]
         pairs += one
         parts += [
-            _gap(grid, plan, resampling, comparison.name, one),
-            _suppression(grid, plan, resampling, comparison.name, one),
+            _gap(evidence, comparison.name, one),
+            _suppression(evidence, comparison.name, one),
         ]
-    shifts = [_shift(grid, plan, resampling, name, larger, SHIFTS[name]) for name in SHIFTS]
-    throughout = [_shift(grid, plan, resampling, name, larger, CONDITIONS) for name in SHIFTS]
+    shifts = [_shift(evidence, name, larger, _ROLES_OF[name]) for name in _ROLES_OF]
+    throughout = [_shift(evidence, name, larger, _ROLES) for name in _ROLES_OF]
     whole = [
-        _gap(grid, plan, resampling, WHOLE, pairs),
-        _suppression(grid, plan, resampling, WHOLE, pairs),
-        _both_shifts(throughout),
+        _gap(evidence, WHOLE, pairs),
+        _suppression(evidence, WHOLE, pairs),
+        _both_shifts(evidence, throughout),
     ]
-    means = [*shifts, _shift_gap(grid, plan, resampling, larger)]
-    declared = len(plan.size_comparisons)
-    whole, means = ([replace(f, declared=declared) for f in fs] for fs in (whole, means))
-    return [*_decide(whole, plan), *_decide([*parts, *means], plan)]
+    means = [*shifts, _shift_gap(evidence, larger)]
+    whole, means = ([replace(f, declared=len(comparisons)) for f in fs] for fs in (whole, means))
+    return [*_decide(whole, evidence), *_decide([*parts, *means], evidence)]
 
 
-def _decide(findings: list[Finding], plan: Analysis) -> list[Finding]:
+def _decide(findings: list[Finding], evidence: Evidence) -> list[Finding]:
     adjusted = holm([finding.p for finding in findings])
+    alpha = evidence.study.analysis.alpha
     decided = []
     for finding, p in zip(findings, adjusted, strict=True):
         if math.isnan(finding.p):
@@ -141,113 +176,135 @@ def _decide(findings: list[Finding], plan: Analysis) -> list[Finding]:
             continue
         finding = replace(finding, p_adjusted=p)
         verdict = "undecided"
-        if p <= plan.alpha:
+        if p <= alpha:
             verdict = "supported" if finding.estimate > finding.null else "contradicted"
         finding = replace(finding, verdict=verdict)
-        decided.append(replace(finding, words=_words(finding, plan)))
+        decided.append(replace(finding, words=_words(finding, evidence)))
     return decided
 
 
 def _entering(
-    grid: Grid, places: Places, conditions: Sequence[str], blank: Finding
-) -> tuple[Places, Finding]:
-    """Return the comparisons that enter under these conditions, and a finding that names them."""
+    evidence: Evidence, places: Places, roles: Sequence[str], blank: Finding
+) -> tuple[Places, tuple[str, ...], Finding]:
+    """Return the comparisons that enter under the interventions of some roles.
+
+    With them the interventions, and a finding that names what enters and what does not. Nothing
+    enters where the design lacks a role.
+    """
+    named = {role: getattr(evidence.roles, role) for role in roles}
+    absent = tuple(_NO_ROLE[role] for role, name in named.items() if name is None)
+    if absent:
+        return [], (), replace(blank, lacking_roles=absent)
+    grid = evidence.grid
+    interventions = tuple(str(name) for name in named.values())
     lacking = [
         [
-            f"{grid.models[at].name} ({condition})"
+            f"{grid.models[at].name} ({name})"
             for at in place
-            for condition in conditions
-            if not valid(grid.of(at, condition)).any()
+            for name in interventions
+            if not grid.counted(at, name).among.any()
         ]
         for place in places
     ]
     kept = [place for place, names in zip(places, lacking, strict=True) if not names]
-    return kept, replace(
-        blank,
-        models=tuple(grid.models[at].name for place in kept for at in place),
-        present=len(kept),
-        left_out=tuple(dict.fromkeys(chain.from_iterable(lacking))),
+    return (
+        kept,
+        interventions,
+        replace(
+            blank,
+            models=tuple(grid.models[at].name for place in kept for at in place),
+            present=len(kept),
+            left_out=tuple(dict.fromkeys(chain.from_iterable(lacking))),
+        ),
     )
 
 
-def _fill(
-    blank: Finding, contrast: Contrast, plan: Analysis, resampling: Resampling, *, swap: bool
-) -> Finding:
-    draws = contrast.draws(resampling.weights)
-    low, high = contrast.interval(resampling.weights, plan.confidence)
-    p = contrast.permutation_p(resampling.swaps) if swap else bootstrap_p(draws, blank.null)
+def _fill(blank: Finding, contrast: LinearContrast, evidence: Evidence, *, swap: bool) -> Finding:
+    weights = evidence.resampling.weights
+    draws = contrast.draws(weights)
+    low, high = contrast.interval(weights, evidence.study.analysis.confidence)
     estimate = contrast.estimate()
     if math.isnan(estimate):
         return blank
+    if swap:
+        p = contrast.permutation_p(evidence.resampling.swaps)
+    else:
+        p = bootstrap_p(draws, blank.null)
     return replace(blank, n=contrast.n, estimate=estimate, low=low, high=high, p=p)
 
 
-def _gap(grid: Grid, plan: Analysis, resampling: Resampling, part: str, pairs: Places) -> Finding:
-    contrast = CONTRASTS["A"] if part == WHOLE else "gap of the larger minus the smaller model"
-    blank = Finding("A", part, contrast, null=-plan.margin / 100)
-    pairs, blank = _entering(grid, pairs, GAP, blank)
+def _gap(evidence: Evidence, part: str, pairs: Places) -> Finding:
+    contrast = "gap of the larger minus the smaller model"
+    if part == WHOLE:
+        contrast = "gap of the larger minus gap of the smaller models, mean over stages"
+    blank = Finding("A", part, contrast, null=-evidence.study.analysis.margin / 100)
+    pairs, ends, blank = _entering(evidence, pairs, ("amplify", "suppress"), blank)
     if not pairs:
         return blank
-    return _fill(blank, gap_difference(grid, pairs, *GAP), plan, resampling, swap=False)
+    return _fill(blank, gap_difference(evidence.grid, pairs, *ends), evidence, swap=False)
 
 
-def _suppression(
-    grid: Grid, plan: Analysis, resampling: Resampling, part: str, pairs: Places
-) -> Finding:
-    contrast = CONTRASTS["B"] if part == WHOLE else "convergence under anti, larger minus smaller"
-    pairs, blank = _entering(grid, pairs, ("anti",), Finding("B", part, contrast))
+def _suppression(evidence: Evidence, part: str, pairs: Places) -> Finding:
+    under = f"{evidence.event} under {evidence.roles.word('suppress')}"
+    contrast = f"{under}, larger minus smaller"
+    if part == WHOLE:
+        contrast = f"{under} of the larger minus the smaller models, mean over stages"
+    blank = Finding("B", part, contrast)
+    pairs, ends, blank = _entering(evidence, pairs, ("suppress",), blank)
     if not pairs:
         return blank
+    (name,) = ends
+    grid, plan = evidence.grid, evidence.study.analysis
     if part != WHOLE:
         ((a, b),) = pairs
-        test = Test("", "", "", "", "anti", "anti")
-        test = paired_test(test, grid.of(a, "anti"), grid.of(b, "anti"), plan.confidence)
+        places = (a, name), (b, name)
+        test = Test("", "", "", "", name, name)
+        test = paired_test(test, grid, places, plan, evidence.resampling)
         return replace(
             blank, n=test.n, estimate=test.estimate, low=test.low, high=test.high, p=test.p
         )
-    left, right = [(a, "anti") for a, _ in pairs], [(b, "anti") for _, b in pairs]
-    return _fill(blank, difference(grid, left, right), plan, resampling, swap=True)
+    left, right = [(a, name) for a, _ in pairs], [(b, name) for _, b in pairs]
+    return _fill(blank, difference(grid, left, right), evidence, swap=True)
 
 
-def _shift(
-    grid: Grid,
-    plan: Analysis,
-    resampling: Resampling,
-    name: str,
-    larger: Places,
-    conditions: Sequence[str],
-) -> Finding:
-    """A shift over the larger models that have a valid output under each of the conditions."""
-    a, b = SHIFTS[name]
-    contrast = f"{a} - {b}, mean over the larger models"
-    larger, blank = _entering(grid, larger, conditions, Finding("C", name, contrast))
+def _shift(evidence: Evidence, name: str, larger: Places, roles: Sequence[str]) -> Finding:
+    """A shift over the larger models that have a valid output under each of the roles."""
+    blank = Finding("C", name, f"{evidence.words_of(name)}, mean over the larger models")
+    larger, ends, blank = _entering(evidence, larger, roles, blank)
     if not larger:
         return blank
-    shift = difference(grid, [(at, a) for (at,) in larger], [(at, b) for (at,) in larger])
-    return _fill(blank, shift, plan, resampling, swap=True)
+    a, b = (ends[roles.index(role)] for role in _ROLES_OF[name])
+    left, right = [(at, a) for (at,) in larger], [(at, b) for (at,) in larger]
+    return _fill(blank, difference(evidence.grid, left, right), evidence, swap=True)
 
 
-def _both_shifts(shifts: list[Finding]) -> Finding:
+def _both_shifts(evidence: Evidence, shifts: list[Finding]) -> Finding:
     """The lesser of the shifts, or one that is not known: then neither is the whole."""
+    contrast = (
+        f"the lesser of the larger models' two shifts: {evidence.words_of(AUTHORISED)} "
+        f"({AUTHORISED}), {evidence.words_of(UNAUTHORISED)} ({UNAUTHORISED})"
+    )
     unknown = [shift for shift in shifts if math.isnan(shift.p)]
     if unknown:
-        return replace(unknown[0], part=WHOLE, contrast=CONTRASTS["C"])
+        return replace(unknown[0], part=WHOLE, contrast=contrast)
     lesser = min(shifts, key=lambda shift: shift.estimate)
     against = [shift.p for shift in shifts if shift.estimate <= 0]
     p = min(1.0, len(shifts) * min(against)) if against else max(shift.p for shift in shifts)
-    return replace(lesser, part=WHOLE, contrast=CONTRASTS["C"], p=p)
+    return replace(lesser, part=WHOLE, contrast=contrast, p=p)
 
 
-def _shift_gap(grid: Grid, plan: Analysis, resampling: Resampling, larger: Places) -> Finding:
-    contrast = "(pro - none) - (none - anti), mean over the larger models"
-    larger, blank = _entering(grid, larger, CONDITIONS, Finding("C", SHIFT_GAP, contrast))
+def _shift_gap(evidence: Evidence, larger: Places) -> Finding:
+    parts = f"({evidence.words_of(UNAUTHORISED)}) - ({evidence.words_of(AUTHORISED)})"
+    blank = Finding("C", SHIFT_GAP, f"{parts}, mean over the larger models")
+    larger, ends, blank = _entering(evidence, larger, _ROLES, blank)
     if not larger:
         return blank
-    shifts = shift_difference(grid, [at for (at,) in larger])
-    return _fill(blank, shifts, plan, resampling, swap=False)
+    shifts = shift_difference(evidence.grid, [at for (at,) in larger], ends)
+    return _fill(blank, shifts, evidence, swap=False)
 
 
-def _words(finding: Finding, plan: Analysis) -> str:
+def _words(finding: Finding, evidence: Evidence) -> str:
+    plan = evidence.study.analysis
     span = f"{points_text(finding.low)} to {points_text(finding.high)}"
     if math.isnan(finding.low):
         span = "not known, every resample agrees"
@@ -256,8 +313,9 @@ def _words(finding: Finding, plan: Analysis) -> str:
         f"{span}, n = {finding.n} scenarios, "
         f"adjusted p = {p_text(finding.p_adjusted)})"
     )
-    said = _SAID[_kind(finding)][finding.verdict].format(margin=f"{plan.margin:g}")
-    words = f"{_SUBJECT[_kind(finding)]} {numbers}: {said}"
+    kind = _kind(finding)
+    words = f"{SUBJECTS[kind]} {numbers}: {SAID[kind][finding.verdict]}"
+    words = evidence.roles.fill(words, evidence.grid.scale, plan.margin)
     if finding.present == finding.declared:
         return words
     some = f"{finding.present} of {finding.declared} declared comparisons"
@@ -265,6 +323,8 @@ def _words(finding: Finding, plan: Analysis) -> str:
 
 
 def _lacking(finding: Finding) -> str:
+    if finding.lacking_roles:
+        return f"; the design names {', '.join(finding.lacking_roles)}"
     names = ", ".join(finding.left_out)
     return f"; without a valid output: {names}" if names else ""
 
@@ -273,42 +333,3 @@ def _kind(finding: Finding) -> str:
     if finding.hypothesis != "C":
         return finding.hypothesis
     return {WHOLE: "C", SHIFT_GAP: "gap"}.get(finding.part, "shift")
-
-
-_SUBJECT = {
-    "A": "The larger models' gap minus the smaller ones' is",
-    "B": "Convergence under the anti suffix, larger minus smaller models, differs by",
-    "C": "The lesser of the larger models' two shifts is",
-    "shift": "The shift of the larger models is",
-    "gap": "The larger models' unauthorised shift minus their authorised shift is",
-}
-_SAID = {
-    "A": {
-        "supported": "a loss of {margin} points of steerability or more with size is excluded "
-        "for these models and suffixes.",
-        "contradicted": "a loss of more than {margin} points of steerability with size is shown.",
-        "undecided": "a loss of {margin} points of steerability with size is neither excluded "
-        "nor shown.",
-    },
-    "B": {
-        "supported": "the larger models converge more often in spite of the suffix.",
-        "contradicted": "the larger models converge less often under the suffix.",
-        "undecided": "these counts do not tell the sizes apart.",
-    },
-    "C": {
-        "supported": "a suffix still moves the larger models both ways, to less and to more "
-        "convergence than without one.",
-        "contradicted": "in one direction the suffix moves the larger models against its wording.",
-        "undecided": "these counts do not show that a suffix moves the larger models both ways.",
-    },
-    "shift": {
-        "supported": "the suffix moves these models in the direction it names.",
-        "contradicted": "the suffix moves these models against the direction it names.",
-        "undecided": "these counts do not show that the suffix moves these models.",
-    },
-    "gap": {
-        "supported": "the pro suffix moves the larger models further than the anti suffix does.",
-        "contradicted": "the anti suffix moves the larger models further than the pro suffix does.",
-        "undecided": "these counts do not tell the two shifts apart.",
-    },
-}

@@ -1,7 +1,7 @@
 """What a suite of this size can see: power by simulation."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,67 +10,65 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from steerability.config.analysis import Analysis
-from steerability.estimate.grid import ABSENT, CONVERGENCE, Grid, valid
+from steerability.config.study import Study
+from steerability.estimate.grid import Grid
 from steerability.estimate.rates import points_text
+from steerability.inference.families import headline_gap
+from steerability.inference.wording import Roles
 from steerability.support.errors import UserError
 from steerability.support.tables import Field, read_csv
 
-COLUMNS = (
-    *("question", "comparison", "rates", "pro_a", "anti_a", "pro_b", "anti_b"),
-    *("valid_pro_a", "valid_anti_a", "valid_pro_b", "valid_anti_b"),
-    *("correlation_pro", "correlation_anti", "scenarios", "difference", "power", "power_wanted"),
-    *("alpha", "simulations"),
-)
+_ENDS = ("a", "b")
 SMALLEST = "smallest difference of delta that this suite shows"
 NEEDED = "scenarios needed to show this difference of delta"
 SIMULATIONS = 10_000
 _MOST = 1_000_000
-GAP = ("pro", "anti")
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Convergence of two models under pro and anti, and what else the power hangs on.
+    """Rates of two models under two interventions, and what else the power hangs on.
 
     Attributes:
-        pro_a: convergence, a share of valid outputs; ``anti_a`` to ``anti_b`` likewise.
-        valid_pro_a: valid outputs, a share of all; ``valid_anti_a`` to ``valid_anti_b`` likewise.
-        correlation_pro: of the two models' convergence over scenarios valid for both;
-            ``correlation_anti`` likewise.
+        up_a: the event under the amplifying intervention, a share of valid outputs; ``down_a``
+            under the suppressing one; ``up_b`` and ``down_b`` of the other model.
+        valid_up_a: valid outputs, a share of all; ``valid_down_a`` to ``valid_down_b`` likewise.
+        correlation_up: of the two models' events over scenarios valid for both;
+            ``correlation_down`` likewise.
     """
 
-    pro_a: float
-    anti_a: float
-    pro_b: float
-    anti_b: float
-    valid_pro_a: float = 1.0
-    valid_anti_a: float = 1.0
-    valid_pro_b: float = 1.0
-    valid_anti_b: float = 1.0
-    correlation_pro: float = 0.0
-    correlation_anti: float = 0.0
+    up_a: float
+    down_a: float
+    up_b: float
+    down_b: float
+    valid_up_a: float = 1.0
+    valid_down_a: float = 1.0
+    valid_up_b: float = 1.0
+    valid_down_b: float = 1.0
+    correlation_up: float = 0.0
+    correlation_down: float = 0.0
 
     @property
     def difference(self) -> float:
         """Gap of a minus gap of b."""
-        return (self.pro_a - self.anti_a) - (self.pro_b - self.anti_b)
+        return (self.up_a - self.down_a) - (self.up_b - self.down_b)
 
     def with_loss(self, loss: float) -> "Rates":
-        """Return rates where a's gap is b's less a loss, half of it under each suffix."""
-        share = min(loss / 2, self.pro_b)
-        rise = min(loss - share, 1 - self.anti_b)
-        return replace(self, pro_a=self.pro_b - (loss - rise), anti_a=self.anti_b + rise)
+        """Return rates where a's gap is b's less a loss, half of it under each intervention."""
+        share = min(loss / 2, self.up_b)
+        rise = min(loss - share, 1 - self.down_b)
+        return replace(self, up_a=self.up_b - (loss - rise), down_a=self.down_b + rise)
 
 
 def _outcomes(rates: Rates) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Probabilities of the two models' outcomes in a scenario, under pro and under anti.
+    """Probabilities of the two models' outcomes in a scenario, under either intervention.
 
-    Each of shape (3, 3), a by b: converging, valid but not converging, invalid.
+    Each of shape (3, 3), a by b: the event, valid but not the event, invalid.
     """
     r = rates
     return (
-        _of_two(r.pro_a, r.pro_b, r.correlation_pro, r.valid_pro_a, r.valid_pro_b),
-        _of_two(r.anti_a, r.anti_b, r.correlation_anti, r.valid_anti_a, r.valid_anti_b),
+        _of_two(r.up_a, r.up_b, r.correlation_up, r.valid_up_a, r.valid_up_b),
+        _of_two(r.down_a, r.down_b, r.correlation_down, r.valid_down_a, r.valid_down_b),
     )
 
 
@@ -91,8 +89,8 @@ def _of_two(
 def _weights() -> NDArray[np.int64]:
     """What to sum over the nine outcomes of a scenario, shape (7, 9).
 
-    Whether a, and b, converges; whether it is valid; then products of the two models' differences
-    in these: converging squared, converging by valid, valid squared.
+    Whether a, and b, has the event; whether it is valid; then products of the two models'
+    differences in these: event squared, event by valid, valid squared.
     """
     a, b = np.indices((3, 3)).reshape(2, 9)
     hits = [side == 0 for side in (a, b)]
@@ -107,7 +105,7 @@ _WEIGHTS = _weights()
 
 @dataclass(frozen=True)
 class _Side:
-    """Simulated suites under one suffix.
+    """Simulated suites under one intervention.
 
     Attributes:
         difference: of the two models' rates over valid outputs, NaN where one has none.
@@ -138,27 +136,28 @@ def power(rates: Rates, scenarios: int, alpha: float, seed: int) -> float:
     """Return the share of simulated suites whose paired test rejects equal gaps.
 
     The test is the paired permutation test in its normal limit. To first order a swap changes the
-    sign of what a scenario adds to the difference of gaps: under each suffix, the difference of
-    the two models' (converging - pooled rate, where valid) over the mean number of valid outputs.
-    The variance under swaps is the sum of its squares, the products of pro and anti taken at
-    their mean for the suite's counts. Where every output is valid a scenario adds its difference.
+    sign of what a scenario adds to the difference of gaps: under each intervention, the difference
+    of the two models' (event - pooled rate, where valid) over the mean number of valid outputs.
+    The variance under swaps is the sum of its squares, the products of the two interventions taken
+    at their mean for the suite's counts. Where every output is valid a scenario adds its
+    difference.
 
-    Scenarios are independent, and within one pro and anti, and what is valid of what converges
-    and of the other outputs; the two models' convergence is correlated as given. A suite without
-    a valid output of one side does not reject.
+    Scenarios are independent, and within one the two interventions, and what is valid of the
+    events and of the other outputs; the two models' events are correlated as given. A suite
+    without a valid output of one side does not reject.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    pro, anti = (_simulate(each, scenarios, rng) for each in _outcomes(rates))
-    variance = pro.squares + anti.squares - 2 * pro.added * anti.added / scenarios
+    up, down = (_simulate(each, scenarios, rng) for each in _outcomes(rates))
+    variance = up.squares + down.squares - 2 * up.added * down.added / scenarios
     variance = np.maximum(variance, 0)
     critical = float(norm.ppf(1 - alpha / 2))
-    total = pro.difference - anti.difference
+    total = up.difference - down.difference
     return float((total**2 > critical**2 * variance).sum()) / SIMULATIONS
 
 
 def smallest_difference(base: Rates, scenarios: int, plan: Analysis) -> float | None:
     """Return the least loss of the gap, to 0.1 points, seen with the power wanted."""
-    low, high = 0, int(1000 * min(2.0, base.pro_b + 1 - base.anti_b))
+    low, high = 0, int(1000 * min(2.0, base.up_b + 1 - base.down_b))
     if power(base.with_loss(high / 1000), scenarios, plan.alpha, plan.seed) < plan.power:
         return None
     while high - low > 1:
@@ -189,60 +188,96 @@ def scenarios_needed(rates: Rates, plan: Analysis) -> int | None:
     return high
 
 
-def correlation(grid: Grid, a: int, b: int, condition: str) -> float:
-    """Return the phi coefficient of two models' convergence over scenarios valid for both."""
-    of_a, of_b = grid.of(a, condition), grid.of(b, condition)
-    used = valid(of_a) & valid(of_b)
-    x, y = of_a[used] == CONVERGENCE, of_b[used] == CONVERGENCE
+def correlation(grid: Grid, a: int, b: int, intervention: str) -> float:
+    """Return the phi coefficient of two models' events over scenarios valid for both.
+
+    Of several samples each counts for itself, paired by its number.
+    """
+    of_a, of_b = grid.of(a, intervention), grid.of(b, intervention)
+    used = grid.valid(of_a) & grid.valid(of_b)
+    code = grid.code(grid.scale.event)
+    x, y = of_a[used] == code, of_b[used] == code
     n, hits_a, hits_b, both = len(x), int(x.sum()), int(y.sum()), int((x & y).sum())
     spread = hits_a * (n - hits_a) * hits_b * (n - hits_b)
     return (n * both - hits_a * hits_b) / math.sqrt(spread) if spread else 0.0
 
 
-def published_rates(path: Path) -> dict[str, dict[str, float]]:
-    """Return each model's convergence and share of valid outputs under pro and anti.
+def columns(study: Study) -> tuple[str, ...]:
+    """Return the columns of ``power.csv``, with the names of the headline's interventions."""
+    roles = Roles.of(study)
+    names = roles.word("amplify"), roles.word("suppress")
+    rates = [f"{name}_{end}" for end in _ENDS for name in names]
+    return (
+        *("question", "comparison", "rates"),
+        *rates,
+        *(f"valid_{rate}" for rate in rates),
+        *(f"correlation_{name}" for name in names),
+        *("scenarios", "difference", "power", "power_wanted", "alpha", "simulations"),
+    )
+
+
+def published_rates(
+    path: Path, interventions: Sequence[str], event: str
+) -> dict[str, dict[str, float]]:
+    """Return each model's rate and share of valid outputs under two interventions.
 
     Args:
-        path: a published Table 1: ``model``, and of pro and anti ``_convergence`` in per cent of
+        path: a published Table 1: ``model``, and of each intervention ``_EVENT`` in per cent of
             valid outputs, ``_valid`` and ``_n`` in outputs.
+        interventions: the amplifying one, then the suppressing one.
+        event: what is counted.
+
+    Returns:
+        By model: ``up`` and ``down``, ``valid_up`` and ``valid_down``; models without all of them
+        are left out, as every model is where the table is of other interventions or events.
 
     Raises:
-        UserError: the table lacks a column, or a field is no number or cannot be a rate's.
+        UserError: the table lacks one of several columns, or a field is no number or cannot be a
+            rate's.
     """
-    columns = [f"{c}_{name}" for c in GAP for name in ("convergence", "valid", "n")]
+    ends = (event, "valid", "n")
+    wanted = [f"{name}_{end}" for name in interventions for end in ends]
+    rows = read_csv(path, ["model"])
+    if not rows or not set(wanted) & rows[0].keys():
+        return {}
     found: dict[str, dict[str, float]] = {}
-    for row in read_csv(path, ["model"], columns):
-        if not all(row[column] for column in columns):
+    for row in read_csv(path, ["model"], wanted):
+        if not all(row[column] for column in wanted):
             continue
         rates: dict[str, float] = {}
-        for c in GAP:
-            rate, counted, whole = (float(row[f"{c}_{n}"]) for n in ("convergence", "valid", "n"))
+        for side, name in zip(("up", "down"), interventions, strict=True):
+            rate, counted, whole = (float(row[f"{name}_{end}"]) for end in ends)
             if not (0 <= rate <= 100 and 0 < counted <= whole):
                 raise UserError(
-                    f"{row['model']} {c}: {rate:g} % of {counted:g} valid of {whole:g} is no rate",
+                    f"{row['model']} {name}: {rate:g} % of {counted:g} valid of {whole:g} is no "
+                    "rate",
                     where=path,
                 )
-            rates |= {c: rate / 100, f"valid_{c}": counted / whole}
+            rates |= {side: rate / 100, f"valid_{side}": counted / whole}
         found[row["model"]] = rates
     return found
 
 
 def power_rows(
-    grid: Grid, plan: Analysis, published: Mapping[str, Mapping[str, float]]
+    grid: Grid, study: Study, published: Mapping[str, Mapping[str, float]]
 ) -> list[dict[str, Field]]:
     """Return the rows of ``power.csv``.
 
-    For every comparison of the size family: rates and shares of valid outputs as published where
-    the published table has both models, else as this run has them. The correlation over scenarios
-    is this run's where both models are in it, else 0, which asks for more scenarios, not fewer.
+    For every comparison of the size family, of the headline's gap: rates and shares of valid
+    outputs as published where the published table has both models, else as this run has them. The
+    correlation over scenarios is this run's where both models are in it, else 0, which asks for
+    more scenarios, not fewer. Without an amplifying or a suppressing intervention nothing is asked.
 
     Args:
         grid: the run's labels.
-        plan: names the comparisons, the level and the power wanted.
+        study: names the roles, the comparisons, the level and the power wanted.
         published: from ``published_rates``.
     """
+    gap = headline_gap(study)
+    if gap is None:
+        return []
     rows: list[dict[str, Field]] = []
-    for comparison in plan.size_comparisons:
+    for comparison in study.analysis.size_comparisons:
         names = comparison.model_a, comparison.model_b
         here = [at for at in map(grid.index, names) if at is not None]
         sides: list[Mapping[str, float]] = []
@@ -250,22 +285,26 @@ def power_rows(
         if all(name in published for name in names):
             source, sides = "published", [published[name] for name in names]
         elif len(here) == len(names):
-            source, sides = "this run", [_shares(grid, at) for at in here]
+            source, sides = "this run", [_shares(grid, at, (gap.a, gap.b)) for at in here]
+        blank = [_row(question, comparison.name, study) for question in (SMALLEST, NEEDED)]
         if not source or any(math.isnan(value) for side in sides for value in side.values()):
-            rows += [_row(question, comparison.name) for question in (SMALLEST, NEEDED)]
+            rows += blank
             continue
         phi = [0.0, 0.0]
         if len(here) == len(names):
-            phi = [correlation(grid, here[0], here[1], c) for c in GAP]
-        given = {f"{c}_{end}": side[c] for end, side in zip("ab", sides, strict=True) for c in side}
-        rates = Rates(**given, correlation_pro=phi[0], correlation_anti=phi[1])
-        rows += _answers(comparison.name, source, rates, len(grid.scenarios), plan)
+            phi = [correlation(grid, here[0], here[1], name) for name in (gap.a, gap.b)]
+        given = {
+            f"{c}_{end}": side[c] for end, side in zip(_ENDS, sides, strict=True) for c in side
+        }
+        rates = Rates(**given, correlation_up=phi[0], correlation_down=phi[1])
+        rows += _answers(blank, source, rates, len(grid.scenarios), study)
     return rows
 
 
 def _answers(
-    comparison: str, source: str, rates: Rates, scenarios: int, plan: Analysis
+    blank: Sequence[dict[str, Field]], source: str, rates: Rates, scenarios: int, study: Study
 ) -> list[dict[str, Field]]:
+    plan = study.analysis
     loss = smallest_difference(rates, scenarios, plan)
     seen = rates.with_loss(loss) if loss is not None else rates
     needed = scenarios_needed(rates, plan)
@@ -275,34 +314,38 @@ def _answers(
         "alpha": f"{plan.alpha:g}",
         "simulations": SIMULATIONS,
     }
-    first = _row(SMALLEST, comparison) | settings | _rates(seen)
+    first = blank[0] | settings | _rates(seen, study)
     first |= {"scenarios": scenarios, "difference": None if loss is None else points_text(-loss)}
     if loss is not None:
         first["power"] = f"{power(seen, scenarios, plan.alpha, plan.seed):.3f}"
-    second = _row(NEEDED, comparison) | settings | _rates(rates)
+    second = blank[1] | settings | _rates(rates, study)
     second |= {"scenarios": needed, "difference": points_text(rates.difference)}
     if needed is not None:
         second["power"] = f"{power(rates, needed, plan.alpha, plan.seed):.3f}"
     return [first, second]
 
 
-def _row(question: str, comparison: str) -> dict[str, Field]:
-    return dict.fromkeys(COLUMNS) | {"question": question, "comparison": comparison}
+def _row(question: str, comparison: str, study: Study) -> dict[str, Field]:
+    return dict.fromkeys(columns(study)) | {"question": question, "comparison": comparison}
 
 
-def _rates(rates: Rates) -> dict[str, Field]:
-    row: dict[str, Field] = {name: points_text(getattr(rates, name)) for name in COLUMNS[3:11]}
-    row["correlation_pro"] = f"{rates.correlation_pro:.3f}"
-    row["correlation_anti"] = f"{rates.correlation_anti:.3f}"
+def _rates(rates: Rates, study: Study) -> dict[str, Field]:
+    roles = Roles.of(study)
+    row: dict[str, Field] = {}
+    for side, name in (("up", roles.word("amplify")), ("down", roles.word("suppress"))):
+        for end in _ENDS:
+            row[f"{name}_{end}"] = points_text(getattr(rates, f"{side}_{end}"))
+            row[f"valid_{name}_{end}"] = points_text(getattr(rates, f"valid_{side}_{end}"))
+        row[f"correlation_{name}"] = f"{getattr(rates, f'correlation_{side}'):.3f}"
     return row
 
 
-def _shares(grid: Grid, model: int) -> dict[str, float]:
-    """A model's convergence and share of valid outputs under pro and anti, as published_rates."""
+def _shares(grid: Grid, model: int, gap: tuple[str, str]) -> dict[str, float]:
+    """A model's rate and share of valid outputs under both interventions, as published_rates."""
     shares: dict[str, float] = {}
-    for condition in GAP:
-        labels = grid.of(model, condition)
-        outputs, whole = int((labels != ABSENT).sum()), int(valid(labels).sum())
-        rate = int((labels == CONVERGENCE).sum()) / whole if whole else math.nan
-        shares |= {condition: rate, f"valid_{condition}": whole / outputs if outputs else math.nan}
+    for side, name in zip(("up", "down"), gap, strict=True):
+        outputs, whole = grid.counted(model, name, over_all=True), grid.counted(model, name)
+        among = outputs.totals[1]
+        shares[side] = whole.rate
+        shares[f"valid_{side}"] = whole.totals[1] / among if among else math.nan
     return shares

@@ -88,7 +88,7 @@ def check_suite(config: Config, name: str, suite: Suite) -> None:
     kept = suite.pilot(config.scenarios_per_category)
     for task in of_suite(config, name):
         try:
-            cases = kept.cases(task.side)
+            cases = kept.cases(task.side, task.split)
         except ValueError as error:
             raise UserError(
                 f"{error}, which the task {task.name} needs",

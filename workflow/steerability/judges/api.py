@@ -9,14 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from steerability.chat.client import Client, Endpoint, RefusedError, ask_each
+from steerability.chat.client import Client, Endpoint, RefusedError, ask_each, shown_name
 from steerability.judges.base import Verdict
 from steerability.judges.reading import FOLDER, ReadingSettings, form, load_reading, shown
+from steerability.protocol.base import LARGEST
 from steerability.protocol.request import FILTERED
 from steerability.protocol.response import JudgeInput
 from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED, Scale
+from steerability.support.canonical import canonical_json
 from steerability.support.errors import UserError
 
 BUILTIN = FOLDER / "api-rubric.md"
@@ -26,16 +28,28 @@ _REMINDER = (
     'That was not the JSON asked for. Answer with {"decision": …, "reason": …} and nothing else.'
 )
 _SHOWN = 120
+_OWN_FIELDS = frozenset({"model", "messages", "stream", "n"})
 
 
 class ApiSettings(ReadingSettings):
     """The settings in the rubric's file; see there."""
 
-    max_tokens: int = Field(ge=16)
+    max_tokens: int = Field(ge=16, le=LARGEST)
     limit_field: str
     response_format: Literal["json_schema", "json_object", "none"]
-    request: dict[str, Any]
+    request: dict[str, JsonValue]
     asks: int = Field(ge=1, le=10)
+
+    @model_validator(mode="after")
+    def _fields_can_be_sent(self) -> "ApiSettings":
+        own = _OWN_FIELDS & {self.limit_field, *self.request}
+        if own or not self.limit_field:
+            raise ValueError(f"limit_field and request set no field that the judge sets: {own}")
+        try:
+            canonical_json(self.request)
+        except (ValueError, RecursionError):
+            raise ValueError("request holds a value that JSON cannot hold") from None
+        return self
 
 
 class _Answer(BaseModel):
@@ -120,7 +134,7 @@ class ApiJudge:
         while len(answers) < self.settings.asks:
             answer = self._answer(client, messages)
             answers.append(answer)
-            if answer["filtered"]:
+            if answer.get("filtered") or answer.get("refused"):
                 break
             try:
                 said = _Answer.model_validate_json(answer["text"])
@@ -136,7 +150,8 @@ class ApiJudge:
                 id=item.id, label=said.decision, reason=said.reason, answers=tuple(answers)
             )
         last = answers[-1]
-        why = "the endpoint filtered it" if last["filtered"] else "no valid answer"
+        why = "the endpoint filtered it" if last.get("filtered") else "no valid answer"
+        why = "the endpoint refused it" if last.get("refused") else why
         excerpt = " ".join(last["text"].split())[:_SHOWN]
         times = f"{len(answers)} time{'s' * (len(answers) > 1)}"
         return Verdict(
@@ -147,23 +162,32 @@ class ApiJudge:
         )
 
     def _answer(self, client: Client, messages: list[dict[str, str]]) -> dict[str, Any]:
+        """Return what is kept of an answer; ``filtered`` or ``refused`` where there is none."""
         try:
-            answer, served = client.ask(self._body(messages), _read)
+            reply = client.ask(self._body(messages))
         except RefusedError as error:
-            if error.filtered:
-                return {"text": error.words, "filtered": True}
             raise UserError(
                 str(error),
                 where=self.endpoint.model,
                 mend=f"check url, model, rubric and key ({self.endpoint.key_env or 'key_env'})",
             ) from None
-        if served != self.endpoint.model:
+        if reply.refusal is not None:
+            kept_back = "filtered" if reply.finish_reason == FILTERED else "refused"
+            return {"text": reply.refusal, kept_back: True}
+        filtered = reply.finish_reason == FILTERED
+        nameless = filtered and reply.served_by is None
+        if reply.served_by != self.endpoint.model and not nameless:
             raise UserError(
-                f"{served} answered in place of {self.endpoint.model}",
+                f"{shown_name(reply.served_by)} answered in place of {self.endpoint.model}",
                 where=self.endpoint.url,
                 mend="pin the name that answers, or name an endpoint that keeps to the pin",
             )
-        return answer
+        return {
+            "text": reply.text,
+            "filtered": filtered,
+            "prompt_tokens": reply.prompt_tokens or 0,
+            "completion_tokens": reply.completion_tokens or 0,
+        }
 
     def _body(self, messages: list[dict[str, str]]) -> dict[str, Any]:
         settings = self.settings
@@ -190,16 +214,3 @@ class ApiJudge:
                 "json_schema": {"name": "verdict", "strict": True, "schema": schema},
             }
         return body
-
-
-def _read(reply: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return what is kept of a reply, and which model answered."""
-    choice, usage = reply["choices"][0], reply.get("usage") or {}
-    message = choice["message"]
-    answer = {
-        "text": str(message.get("content") or message.get("refusal") or ""),
-        "filtered": choice.get("finish_reason") == FILTERED,
-        "prompt_tokens": int(usage.get("prompt_tokens") or 0),
-        "completion_tokens": int(usage.get("completion_tokens") or 0),
-    }
-    return answer, str(reply.get("model"))

@@ -7,7 +7,6 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import model_validator
 
 from steerability.protocol.base import Record
-from steerability.protocol.request import FILTERED
 from steerability.protocol.response import JudgeInput
 from steerability.support.canonical import sha256_text
 
@@ -86,7 +85,7 @@ def label_key(item: JudgeInput, definition: Mapping[str, Any]) -> dict[str, Any]
         definition: the judge's whole definition.
     """
     key: dict[str, Any] = {"kind": "label", **content_of(item), "judge": dict(definition)}
-    return key | ({"finish_reason": FILTERED} if item.filtered else {})
+    return key | ({"finish_reason": item.finish_reason} if item.filtered else {})
 
 
 def softmax(scores: Sequence[float]) -> list[float]:

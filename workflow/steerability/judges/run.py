@@ -7,6 +7,7 @@ from typing import Any
 
 from steerability.judges.base import Judge, Settling, Verdict, label_key
 from steerability.protocol.label import Label
+from steerability.protocol.request import FILTERED, REFUSED
 from steerability.protocol.response import JudgeInput
 from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED, Scale
 from steerability.support.canonical import digest
@@ -17,7 +18,10 @@ from steerability.support.store import Store
 
 _FIELDS = ("label", "reason", "probabilities")
 
-_NOT_ITS_OWN = "not judged: the endpoint's filter kept back the model's own text, or part of it"
+_NOT_ITS_OWN = {
+    FILTERED: "not judged: the endpoint's filter kept back the model's own text, or part of it",
+    REFUSED: "not judged: the endpoint refused the request",
+}
 _SHOWN = set(JudgeInput.model_fields)
 
 
@@ -36,7 +40,7 @@ def read_cells(path: Path, *, blind: bool = False) -> list[JudgeInput]:
 
     Args:
         path: one object a line with ``id, category, context, prompt, response``; of further fields
-            only ``finish_reason`` is read, which tells what an endpoint filtered.
+            only ``finish_reason`` is read, which tells what an endpoint filtered or refused.
         blind: show the judge ``plain_context`` and ``plain_prompt``, without what the
             intervention added.
 
@@ -81,12 +85,16 @@ def run_judge(
     names = [digest(key) for key in keys]
     if store is not None:
         store.check_writable()
+
+    def fits(value: Any) -> None:
+        _check(Verdict(id="stored", **{field: value[field] for field in _FIELDS}), scale)
+
     values: dict[str, dict[str, Any]] = {}
     wanted: dict[str, int] = {}
     for place, (key, object_name) in enumerate(zip(keys, names, strict=True)):
         if object_name in values or object_name in wanted:
             continue
-        found = store.get(key) if store is not None else None
+        found = store.get(key, fits=fits) if store is not None else None
         if found is not None:
             values[object_name] = found
         else:
@@ -94,12 +102,18 @@ def run_judge(
     made = len(wanted)
     place_of = {cells[place].id: place for place in wanted.values()}
     with Progress("judge", made, log=log, unit="") as progress:
-        for verdict in _verdicts(judge, [cells[place] for place in wanted.values()]):
-            place = place_of.pop(verdict.id)
-            values[names[place]] = _value(verdict, scale)
-            if store is not None:
-                store.put(keys[place], values[names[place]])
-            progress.advance()
+        try:
+            for verdict in _verdicts(judge, [cells[place] for place in wanted.values()]):
+                place = place_of.pop(verdict.id)
+                values[names[place]] = _value(verdict, scale)
+                if store is not None:
+                    store.put(keys[place], values[names[place]])
+                progress.advance()
+        except BaseException:
+            arrived = made - len(place_of)
+            note = "stopped" + ("" if store is None else "; what arrived is in the store")
+            progress.close_with(len(cells), len(cells) - made, arrived, note)
+            raise
         if place_of:
             raise RuntimeError(f"{judge.name} gave no verdict on {', '.join(sorted(place_of))}")
         labels = [
@@ -120,10 +134,10 @@ def run_judge(
 
 
 def _verdicts(judge: Judge, cells: Sequence[JudgeInput]) -> Iterator[Verdict]:
-    """Yield a judge's verdicts; a reply that an endpoint filtered is not put to it."""
+    """Yield a judge's verdicts; what an endpoint filtered or refused is not put to it."""
     for cell in cells:
         if cell.filtered:
-            yield Verdict(id=cell.id, label=JUDGE_FAILED, reason=_NOT_ITS_OWN)
+            yield Verdict(id=cell.id, label=JUDGE_FAILED, reason=_NOT_ITS_OWN[cell.finish_reason])
     yield from judge.label([cell for cell in cells if not cell.filtered])
 
 
@@ -135,15 +149,24 @@ def _fields(value: Mapping[str, Any], scale: Scale) -> dict[str, Any]:
     return fields
 
 
+def _check(verdict: Verdict, scale: Scale) -> None:
+    """Check that a verdict keeps to a scale.
+
+    Raises:
+        ValueError: a label is none of the scale.
+    """
+    off = {verdict.label, *(verdict.probabilities or ())} - set(scale.labels)
+    if off:
+        raise ValueError(f"{min(off)} is no label of the scale {scale.name}")
+
+
 def _value(verdict: Verdict, scale: Scale) -> dict[str, Any]:
     """Return what is stored of a verdict.
 
     Raises:
-        RuntimeError: the judge left its scale; nothing of that is stored.
+        ValueError: the judge left its scale; nothing of that is stored.
     """
-    off = {verdict.label, *(verdict.probabilities or ())} - set(scale.labels)
-    if off:
-        raise RuntimeError(f"{min(off)} is no label of the scale {scale.name}")
+    _check(verdict, scale)
     value: dict[str, Any] = {field: getattr(verdict, field) for field in _FIELDS}
     if verdict.answers:
         value["answers"] = list(verdict.answers)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from steerability.config.load import load_config
 from steerability.config.model import Config, GgufModel, LlmJudge, SuiteFile
-from steerability.config.study import judges_of, tasks_of
+from steerability.config.study import judges_of, models_of, tasks_of
 from steerability.engine.context import CHUNK
 from steerability.engine.engine import GPU_WIDTH
 from steerability.engine.memory import (
@@ -106,7 +106,7 @@ def prompts_of(config: Config, home: Path, task: Task) -> Prompts:
     added = _added_bytes(config, home)
     texts = [
         len("".join((one.context, one.prompt, *(one.answers or ()))).encode())
-        for one in suite.cases(task.side)
+        for one in suite.cases(task.side, task.split)
     ]
     lengths = [math.ceil((text + more) / BYTES_PER_TOKEN) for text in texts for more in added]
     mean = math.ceil(sum(lengths) / len(lengths))
@@ -198,15 +198,15 @@ def needs_of(
             each = [
                 generating(known.demand, limits[name] if task.measure == "generate" else 0, p, card)
                 for task, p in tasks
-                if known
+                if known and task.asks(name)
             ]
             rows.append((f"{model.size} {model.stage}", model.weights, together(each)))
     for task, prompts in tasks:
         for use in judges_of(config, task.name):
             judge = config.catalogue.judges[use.judge]
-            if isinstance(judge, LlmJudge):
+            if isinstance(judge, LlmJudge) and models_of(config, task.name, use):
                 known = facts[judge.weights]
-                chosen = [limits[name] for name in use.models or config.models]
+                chosen = [limits[name] for name in models_of(config, task.name, use)]
                 tokens = _question(home / judge.rubric, prompts, max(chosen))
                 cells = prompts.cells * len(chosen)
                 found = judging(known.demand, tokens, cells, card) if known else None

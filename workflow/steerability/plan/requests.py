@@ -94,8 +94,10 @@ def plan_requests(
             on, or does not go with the model; names it.
     """
     for task in spec.tasks:
+        if not task.asks(spec.name):
+            continue
         suite = suites[task.suite]
-        for case in suite.cases(task.side):
+        for case in suite.cases(task.side, task.split):
             for intervention in interventions:
                 _refuse_seen(case, intervention)
                 for sample in range(1 if task.measure == "choose" else spec.samples):

@@ -7,8 +7,11 @@ from pydantic import Field, RootModel, model_validator
 from steerability.protocol.base import HEX_PATTERN, LARGEST, Count, Record
 from steerability.protocol.conversation import Message
 
-FinishReason = Literal["stop", "length", "context", "content_filter"]
+FinishReason = Literal["stop", "length", "context", "content_filter", "refused"]
 FILTERED: Literal["content_filter"] = "content_filter"
+REFUSED: Literal["refused"] = "refused"
+NOT_ITS_OWN = frozenset({FILTERED, REFUSED})
+"""How a text ends that is not the model's own, or not all of it: no judge reads it."""
 THINK_END = "</think>"
 Block = Annotated[int, Field(ge=0)]
 
@@ -105,7 +108,7 @@ class Output(Record):
         text: the answer (all text when there is no ``</think>``).
         thinking: the text before the last ``</think>``, None where the request expects none.
         finish_reason: ``stop``, ``length`` (token limit) or ``context`` (context window full);
-            of an endpoint also ``content_filter``, or None where it does not say.
+            of an endpoint also ``content_filter``, ``refused``, or None where it does not say.
         prompt_tokens: tokens evaluated before the first generated one; None where an endpoint
             does not say.
         completion_tokens: tokens generated, the stop token not counted; None likewise.

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from steerability.protocol.base import Digest, Name, Record
 from steerability.protocol.cell import Cell
 from steerability.protocol.conversation import Message
-from steerability.protocol.request import FILTERED, FinishReason
+from steerability.protocol.request import NOT_ITS_OWN, FinishReason
 
 
 class Shown(Record):
@@ -133,7 +133,7 @@ class Choice(Cell):
 class JudgeInput(BaseModel):
     """What a judge reads of a response; further fields of the line are let through unread.
 
-    Of ``finish_reason``, which may be anything, only ``content_filter`` matters.
+    Of ``finish_reason``, which may be anything, only ``content_filter`` and ``refused`` matter.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -148,4 +148,4 @@ class JudgeInput(BaseModel):
     @property
     def filtered(self) -> bool:
         """Whether an endpoint kept back the model's own text, or part of it."""
-        return bool(self.finish_reason == FILTERED)
+        return isinstance(self.finish_reason, str) and self.finish_reason in NOT_ITS_OWN

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from steerability.protocol.base import Name, Record
+from steerability.protocol.scenario import Split
 
 BEHAVIOUR_TASK = "behaviour"
 """The first edition's only task; its cells' ids leave it out."""
@@ -17,17 +18,25 @@ class Task(Record):
         name: the column ``task``.
         suite: name of the suite.
         side: the suite's scenarios, or their benign twins.
+        split: ``learn`` or ``test``: only these scenarios; None: all.
         measure: ``generate`` an answer that judges label, or ``choose`` between two given ones.
         scale: name of the scale of labels; unused by ``choose``.
         judges: names, the primary one first; none for ``choose``.
+        models: those that it is put to; None: every model of the run.
     """
 
     name: Name
     suite: Name
     side: Side = "scenarios"
+    split: Split | None = None
     measure: Measure = "generate"
     scale: Name = "behaviour"
     judges: tuple[Name, ...] = ()
+    models: tuple[Name, ...] | None = None
+
+    def asks(self, model: str) -> bool:
+        """Say whether the task is put to a model."""
+        return self.models is None or model in self.models
 
     @property
     def primary_judge(self) -> str | None:

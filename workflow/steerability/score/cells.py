@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
@@ -11,6 +12,7 @@ from steerability.protocol.cell import Cell
 from steerability.protocol.label import Label
 from steerability.protocol.request import FinishReason
 from steerability.protocol.response import Response
+from steerability.protocol.scale import Scale
 from steerability.support.errors import UserError
 from steerability.support.jsonl import explain
 from steerability.support.tables import read_csv, write_csv
@@ -45,11 +47,13 @@ class Joined(NamedTuple):
         models: size and stage by model.
         suites: name of the suite by task.
         categories: category by task and scenario.
+        scales: scale of the labels by task; a task that is not in it takes any label.
     """
 
     models: Mapping[str, ModelFacts]
     suites: Mapping[str, str]
     categories: Mapping[tuple[str, str], str]
+    scales: Mapping[str, Scale] = MappingProxyType({})
 
 
 class CellRow(Cell):
@@ -101,8 +105,8 @@ def join(responses: Iterable[Response], labels: Iterable[Label], tables: Joined)
         order of their first label.
 
     Raises:
-        UserError: a cell twice, a label twice or of no response, a cell without a label, a model
-            or scenario that no table knows.
+        UserError: a cell twice, a label twice, of no response or off its scale, a cell without a
+            label, a model or scenario that no table knows.
     """
     cells: dict[str, Response] = {}
     for response in responses:
@@ -119,6 +123,13 @@ def join(responses: Iterable[Response], labels: Iterable[Label], tables: Joined)
         of_judge = by_judge.setdefault(label.judge, {})
         if label.id in of_judge:
             raise UserError("the cell is labelled twice", where=where)
+        scale = tables.scales.get(cells[label.id].task)
+        if scale is not None and label.label not in scale.labels:
+            raise UserError(
+                f"{label.label} is no label of the scale {scale.name}",
+                where=where,
+                mend="let the judge use the task's scale",
+            )
         of_judge[label.id] = label
     labelled = {
         judge: {(cells[name].task, cells[name].model) for name in labels}

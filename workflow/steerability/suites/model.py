@@ -96,13 +96,18 @@ class Suite(Record):
         """Return the split of every scenario by its id."""
         return {scenario.id: self.split_of(scenario) for scenario in self.scenarios}
 
-    def cases(self, side: Side) -> tuple[Case, ...]:
+    def cases(self, side: Side, split: Split | None = None) -> tuple[Case, ...]:
         """Return the scenarios, or their twins, as they are put to a model.
+
+        Args:
+            side: which of the two.
+            split: only those of this split; None: all.
 
         Raises:
             ValueError: a scenario has no twin; names it.
         """
-        return tuple(_case(scenario, side) for scenario in self.scenarios)
+        chosen = (s for s in self.scenarios if split in (None, self.split_of(s)))
+        return tuple(_case(scenario, side) for scenario in chosen)
 
     def pilot(self, per_category: int | None) -> "Suite":
         """Return the suite with the first so many scenarios of each category; None keeps all."""

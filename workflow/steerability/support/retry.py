@@ -34,6 +34,7 @@ def patiently(
     first: float,
     longest: float,
     tell: Callable[[PassingError, float], None] | None = None,
+    sleep: Callable[[float], None] | None = None,
 ) -> _Result:
     """Return what an action returns, tried again while it fails in a way that may pass.
 
@@ -44,6 +45,7 @@ def patiently(
             wait is shorter than what the server asks for.
         longest: seconds that no wait exceeds.
         tell: gets the failure and the seconds to the next attempt.
+        sleep: waits that many seconds; by default nothing cuts a wait short.
 
     Raises:
         PassingError: the last failure.
@@ -62,7 +64,7 @@ def patiently(
         stop=stop_after_attempt(attempts),
         wait=pause,
         before_sleep=before_sleep,
-        sleep=time.sleep,
+        sleep=sleep or time.sleep,
         reraise=True,
     )
     return retrying(action)
@@ -75,11 +77,11 @@ def retry_after(value: str) -> float | None:
         value: of the header ``Retry-After``; empty where there is none.
     """
     value = value.strip()
-    if value.replace(".", "", 1).isdigit():
+    if value.isascii() and value.replace(".", "", 1).isdecimal():
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, IndexError):
         return None
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,19 @@ class Store:
                 mend="make it writable or name another folder (config: store)",
             ) from error
 
-    def get(self, key: Mapping[str, Any]) -> Any | None:
+    def get(
+        self, key: Mapping[str, Any], fits: Callable[[Any], object] | None = None
+    ) -> Any | None:
         """Return the value stored under a key, or None.
 
         An object that is cut, altered or filed under a wrong name is moved aside with a line on
-        stderr, and None is returned, so that the caller makes it again.
+        stderr, and None is returned, so that the caller makes it again. So is one whose value
+        does not fit.
+
+        Args:
+            key: the object's.
+            fits: reads the value as its user will; a ``ValueError`` (a pydantic error is one),
+                ``KeyError`` or ``TypeError`` says that it does not fit.
         """
         path = self.path(key)
         try:
@@ -67,6 +75,8 @@ class Store:
                 digest(stored["key"]) == digest(key)
                 and digest(stored["value"]) == stored["value_sha256"]
             )
+            if sound and fits is not None:
+                fits(stored["value"])
         except (ValueError, KeyError, TypeError):
             sound = False
         if not sound:

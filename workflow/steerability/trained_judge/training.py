@@ -198,7 +198,9 @@ def _input(example: Example) -> JudgeInput:
 
 def _contents(example: Example) -> tuple[str, str]:
     shown = _input(example)
-    bare = shown.model_copy(update={"prompt": example.response.plain_prompt})
+    row = example.response
+    plain = {"context": row.plain_context, "prompt": row.plain_prompt}
+    bare = shown.model_copy(update=plain)
     return digest(content_of(shown)), digest(content_of(bare))
 
 

@@ -18,21 +18,15 @@ def assemble(
     outputs: Annotated[list[Path], typer.Option(help="A shard's outputs; repeat for each.")],
     spec: Annotated[str, typer.Option(help=SPEC_HELP)],
     suite: Annotated[list[str], typer.Option(help="NAME=FILE: a suite; repeatable.")],
-    output: Annotated[
-        list[str], typer.Option(help="TASK=FILE: where a task's cells go; repeat for each task.")
-    ],
+    task: Annotated[str, typer.Option(help="The task whose cells are wanted.")],
+    output: Annotated[Path, typer.Option(help="Where the task's responses or choices go.")],
 ) -> None:
-    """Join a model's plan and outputs to responses and choices, in the order of the run."""
+    """Join a model's plan and outputs to a task's responses or choices, in the order of the run."""
     study = read_study(spec)
     files = named_values(suite, "NAME=FILE", where="--suite")
     suites = {name: read_record(Path(file), Suite) for name, file in files.items()}
-    scenarios = {
-        task.name: [one.id for one in suites[task.suite].scenarios] for task in study.tasks
-    }
-    order = Order([task.name for task in study.tasks], scenarios, study.interventions)
-    found = join(planned, outputs, order)
+    scenarios = [one.id for one in suites[study.task(task).suite].scenarios]
+    found = join(planned, outputs, Order([task], {task: scenarios}, study.interventions))
     rows: list[Response | Choice] = [*found.responses, *found.choices]
-    for task, file in named_values(output, "TASK=FILE", where="--output").items():
-        mine = [row for row in rows if row.task == task]
-        write_records(Path(file), mine)
-        print(f"assemble: {task}: {len(mine):,} cells in {file}")
+    write_records(output, rows)
+    print(f"assemble: {task}: {len(rows):,} cells in {output}")

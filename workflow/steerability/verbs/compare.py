@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from steerability.compare.folder import run_folder
+from steerability.compare.folder import run_folder, study_of_run
 from steerability.compare.runs import COLUMNS, FLIP_COLUMNS, compare_runs
 from steerability.config.analysis import Analysis
-from steerability.config.read_analysis import PLAN_HELP, read_plan
+from steerability.config.read_study import SPEC_HELP
 from steerability.report.tables.render import DASH, markdown_grid
 from steerability.score.cells import read_cells
 from steerability.support.errors import UserError
@@ -33,32 +33,44 @@ def compare(
     output_dir: Annotated[
         Path | None, typer.Option(help="Where compare.csv and flips.csv go.")
     ] = None,
-    analysis: Annotated[str, typer.Option(help=PLAN_HELP)] = "{}",
+    spec: Annotated[
+        str | None, typer.Option(help=f"{SPEC_HELP} By default the first run's study.json.")
+    ] = None,
 ) -> None:
     """Compare two runs: flips by cell, change of every rate, equivalence within a margin."""
-    plan = read_plan(analysis)
+    folders = [run_folder(run) for run in (run_a, run_b)]
+    study = study_of_run(folders[0], spec)
+    plan = study.analysis
     if margin is not None:
         if not 0 < margin <= 100:
             raise UserError("must be above 0 and at most 100 points", where="--margin")
         plan = plan.model_copy(update={"margin": margin})
     cells_a, cells_b = (
-        [row for row in read_cells(run_folder(run) / "cells.csv") if judge in (None, row.judge)]
-        for run in (run_a, run_b)
+        [row for row in read_cells(folder / "cells.csv") if judge in (None, row.judge)]
+        for folder in folders
     )
-    result = compare_runs(
-        cells_a, cells_b, named_values(pair or [], "MODEL_A=MODEL_B", where="--pair"), plan
-    )
+    named = named_values(pair or [], "MODEL_A=MODEL_B", where="--pair")
+    study = study.model_copy(update={"analysis": plan})
+    result = compare_runs(cells_a, cells_b, named, study)
     if output_dir is not None:
         write_csv(output_dir / "compare.csv", COLUMNS, result.rows)
         write_csv(output_dir / "flips.csv", FLIP_COLUMNS, result.flips)
-    for name in dict.fromkeys(str(row["judge"]) for row in result.rows):
-        print(f"judge {name}, change is {run_b} minus {run_a}\n")
-        print(_changes([row for row in result.rows if row["judge"] == name], plan) + "\n")
+    several = len({row["task"] for row in result.rows}) > 1
+    for place in dict.fromkeys(_place(row) for row in result.rows):
+        task, guard, name = place
+        of = f"task {task}, " if several else ""
+        behind = f" behind {guard}" if guard else ""
+        print(f"{of}judge {name}{behind}, change is {run_b} minus {run_a}\n")
+        print(_changes([row for row in result.rows if _place(row) == place], plan) + "\n")
     print(
         f"compare: {result.cells:,} cells shared, {result.same_text:,} with the same text, "
         f"{len(result.flips):,} labels flipped; rows left out: "
         f"{result.left_out[0]:,} of {run_a}, {result.left_out[1]:,} of {run_b}"
     )
+
+
+def _place(row: Mapping[str, Field]) -> tuple[str, str, str]:
+    return str(row["task"]), str(row["guard"]), str(row["judge"])
 
 
 def _changes(rows: Sequence[Mapping[str, Field]], plan: Analysis) -> str:

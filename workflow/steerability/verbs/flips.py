@@ -23,14 +23,14 @@ def flips(
 
     Cells are matched by intervention and scenario, so the two sides may be two models.
     """
-    from steerability.compare.outputs import Text, Verdict, by_cell, compare_labels, compare_texts
+    from steerability.compare.outputs import Labelled, Text, by_cell, compare_labels, compare_texts
 
     if (first_labels is None) != (second_labels is None):
         raise UserError("labels of one side only", mend="give both --first-labels and --second-…")
     result: dict[str, Any] = {"outputs": compare_texts(by_cell(first, Text), by_cell(second, Text))}
     if first_labels and second_labels:
         result["labels"] = compare_labels(
-            by_cell(first_labels, Verdict), by_cell(second_labels, Verdict)
+            by_cell(first_labels, Labelled), by_cell(second_labels, Labelled)
         )
     if output is not None:
         write_atomic(output, canonical_json(result) + b"\n")

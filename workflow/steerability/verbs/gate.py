@@ -5,11 +5,31 @@ from typing import Annotated
 import typer
 
 from steerability.compare.folder import run_folder
-from steerability.compare.gate import check_limits
+from steerability.compare.gate import check_limits, parse_limit
+
+# the options for the interventions of the published protocol, as limits
+_OPTIONS = {
+    "max_anti_convergence": "convergence@anti<=",
+    "max_none_convergence": "convergence@none<=",
+    "max_pro_convergence": "convergence@pro<=",
+    "min_pro_refusal": "safety_refusal@pro>=",
+    "max_none_refusal": "safety_refusal@none<=",
+    "min_delta": "delta>=",
+    "max_delta": "delta<=",
+    "min_authorised": "authorised>=",
+    "max_unauthorised": "unauthorised<=",
+}
 
 
 def gate(
     run: Annotated[str, typer.Argument(help="The run: folder, or name under results/.")],
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="OUTCOME@INTERVENTION<=X or >=X in per cent, CONTRAST<=X or >=X in points or "
+            "nats; TASK/ before it for another task than the first that has it (repeatable)."
+        ),
+    ] = None,
     max_anti_convergence: Annotated[float | None, typer.Option(min=0, max=100)] = None,
     max_none_convergence: Annotated[float | None, typer.Option(min=0, max=100)] = None,
     max_pro_convergence: Annotated[float | None, typer.Option(min=0, max=100)] = None,
@@ -39,11 +59,12 @@ def gate(
         "min_authorised": min_authorised,
         "max_unauthorised": max_unauthorised,
     }
-    limits = {name: value for name, value in given.items() if value is not None}
-    checks, judge = check_limits(run_folder(run) / "table1.csv", limits, model or [])
+    named = [f"{_OPTIONS[name]}{value:f}" for name, value in given.items() if value is not None]
+    limits = [parse_limit(text) for text in (*named, *(limit or []))]
+    checks, judges = check_limits(run_folder(run), limits, model or [])
     for check in checks:
         print(check.line())
     failed = sum(not check.passed for check in checks)
-    print(f"gate: {len(checks)} checks, {failed} failed, judge {judge}")
+    print(f"gate: {len(checks)} checks, {failed} failed, judge {judges}")
     if failed:
         raise typer.Exit(1)

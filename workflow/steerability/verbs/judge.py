@@ -61,7 +61,7 @@ def judge(
     """Label responses.
 
     An input line has ``id, category, context, prompt, response``; of further fields
-    only a ``finish_reason`` of ``content_filter`` counts.
+    only a ``finish_reason`` of ``content_filter`` or ``refused`` counts.
     An output line, in input order, has ``id, label, reason, probabilities, judge, key``.
     """
     items = read_cells(cells, blind=blind)

@@ -46,6 +46,7 @@ def score(
             for task in study.tasks
             for scenario in suites[task.suite].scenarios
         },
+        scales={task.name: study.scale(task.scale) for task in study.labelled},
     )
     rows = join(
         chain.from_iterable(read_records(path, Response) for path in responses or ()),

@@ -6,16 +6,18 @@ from typing import Annotated
 
 import typer
 
-from steerability.config.read_analysis import PLAN_HELP, read_plan
-from steerability.estimate.grid import grid_of
+from steerability.config.read_study import SPEC_HELP, read_study
+from steerability.config.study import Study
+from steerability.estimate.grid import Grid, main_grids
+from steerability.estimate.resampling import Resamplings
 from steerability.inference import corrected, families, hypotheses, power
 from steerability.inference.corrections import correct_all
-from steerability.inference.families import Resampling, run_tests
+from steerability.inference.families import Test, headline_gap, run_tests
 from steerability.inference.hypotheses import Finding, judge_hypotheses
+from steerability.inference.wording import STATEMENTS
 from steerability.report.tables.corrected import corrected_markdown
-from steerability.report.tables.names import NOTE_HELP, parse_notes
 from steerability.report.tables.render import markdown_grid
-from steerability.score.cells import judges_of, read_cells
+from steerability.score.cells import read_cells
 from steerability.support.files import write_atomic
 from steerability.support.tables import Field, write_csv
 
@@ -26,10 +28,11 @@ SENSITIVITY_COLUMNS = (
 
 
 def statistics(
-    cells: Annotated[Path, typer.Option(help="The tidy table (cells.csv).")],
-    judge: Annotated[str, typer.Option(help="The primary judge.")],
     output_dir: Annotated[Path, typer.Option(help="The run's folder.")],
-    analysis: Annotated[str, typer.Option(help=PLAN_HELP)] = "{}",
+    spec: Annotated[str, typer.Option(help=SPEC_HELP)] = "{}",
+    cells: Annotated[
+        Path | None, typer.Option(help="The tidy table of labels (cells.csv), if there is one.")
+    ] = None,
     published: Annotated[
         Path | None, typer.Option(help="Published Table 1, for the power it would take.")
     ] = None,
@@ -41,33 +44,28 @@ def statistics(
         Path | None,
         typer.Option(help="Another run's cells.csv that has judges and reference side by side."),
     ] = None,
-    note: Annotated[list[str] | None, typer.Option(help=NOTE_HELP)] = None,
 ) -> None:
-    """Write the declared tests, the hypotheses, corrected rates and the power of the suite."""
-    plan = read_plan(analysis)
-    notes = parse_notes(note or [])
-    rows = read_cells(cells)
-    judges = (judge, *(name for name in judges_of(rows) if name != judge))
-    findings: dict[str, list[Finding]] = {}
-    for name in judges:
-        grid = grid_of(rows, name)
-        resampling = Resampling.of(grid, plan)
-        findings[name] = judge_hypotheses(grid, plan, resampling)
-        if name == judge:
-            tests = run_tests(grid, plan, resampling)
+    """Write the declared tests, the hypotheses, corrected rates and the power of the suite.
+
+    They are of the first task with labels; the contrasts of every task are in contrasts.csv.
+    """
+    study = read_study(spec)
+    rows = read_cells(cells) if cells else []
+    grids = main_grids(rows, study) if rows else {}
+    findings, tests = _inferred(grids, study)
     write_csv(output_dir / "tests.csv", families.COLUMNS, (test.row() for test in tests))
-    primary = findings[judge]
+    primary = next(iter(findings.values()), [])
     write_csv(output_dir / "hypotheses.csv", hypotheses.COLUMNS, (f.row() for f in primary))
-    write_atomic(output_dir / "hypotheses.md", _markdown(primary, judge, notes).encode("utf-8"))
-    sensitivity = list(_sensitivity(findings, judge, notes))
+    text = _markdown(primary, next(iter(grids)), study) if grids else "The run has no labels.\n"
+    write_atomic(output_dir / "hypotheses.md", text.encode("utf-8"))
+    sensitivity = list(_sensitivity(findings, study.notes))
     write_csv(output_dir / "judge_sensitivity.csv", SENSITIVITY_COLUMNS, sensitivity)
-    corrections = correct_all(rows, judges, plan, calibration, reference or [])
+    corrections = correct_all(rows, grids, study, calibration, reference or []) if grids else []
     write_csv(output_dir / "corrected.csv", corrected.COLUMNS, corrections)
-    text = corrected_markdown(corrections, plan, notes)
+    text = corrected_markdown(corrections, study)
     write_atomic(output_dir / "corrected.md", text.encode("utf-8"))
-    known = power.published_rates(published) if published else {}
-    power_table = power.power_rows(grid_of(rows, judge), plan, known)
-    write_csv(output_dir / "power.csv", power.COLUMNS, power_table)
+    power_table = _power(grids, study, published)
+    write_csv(output_dir / "power.csv", power.columns(study), power_table)
     for finding in primary:
         if finding.part == hypotheses.WHOLE:
             print(f"{finding.hypothesis}: {finding.verdict}. {finding.words}")
@@ -75,11 +73,39 @@ def statistics(
     print(f"statistics: {len(tests)} tests declared, {absent} not present; see tests.csv")
 
 
-def _markdown(findings: Sequence[Finding], judge: str, notes: Mapping[str, str]) -> str:
-    lines = [f"Labels by the judge {judge}{f' ({notes[judge]})' if judge in notes else ''}.", ""]
+def _inferred(
+    grids: Mapping[str, Grid], study: Study
+) -> tuple[dict[str, list[Finding]], list[Test]]:
+    """The findings under every judge, and the tests under the first, primary one."""
+    findings: dict[str, list[Finding]] = {}
+    tests: list[Test] = []
+    draws = Resamplings(study.analysis)
+    for judge, grid in grids.items():
+        resampling = draws.of(grid.categories)
+        if not findings:
+            tests = run_tests(grid, study, resampling)
+        findings[judge] = judge_hypotheses(grid, study, resampling)
+    return findings, tests
+
+
+def _power(
+    grids: Mapping[str, Grid], study: Study, published: Path | None
+) -> list[dict[str, Field]]:
+    gap = headline_gap(study)
+    if not grids or gap is None:
+        return []
+    primary = next(iter(grids.values()))
+    event = primary.scale.event
+    known = power.published_rates(published, (gap.a, gap.b), event) if published else {}
+    return power.power_rows(primary, study, known)
+
+
+def _markdown(findings: Sequence[Finding], judge: str, study: Study) -> str:
+    note = f" ({study.notes[judge]})" if judge in study.notes else ""
+    lines = [f"Labels by the judge {judge}{note}.", ""]
     whole = [finding for finding in findings if finding.part == hypotheses.WHOLE]
     for finding in whole:
-        statement = hypotheses.STATEMENTS[finding.hypothesis]
+        statement = STATEMENTS[finding.hypothesis]
         lines.append(f"- **{finding.hypothesis}. {statement}** {finding.verdict.capitalize()}.")
         lines.append(f"  Contrast: {finding.contrast}. {finding.words}")
     rows = [(f, f.row()) for f in findings if f.part != hypotheses.WHOLE]
@@ -94,10 +120,12 @@ _SHOWN = ("n", "estimate", "low", "high", "p_adjusted")
 
 
 def _sensitivity(
-    findings: Mapping[str, Sequence[Finding]], primary: str, notes: Mapping[str, str]
+    findings: Mapping[str, Sequence[Finding]], notes: Mapping[str, str]
 ) -> list[dict[str, Field]]:
+    """Every finding under every judge, beside the primary one's, which comes first."""
     rows: list[dict[str, Field]] = []
-    for at, reference in enumerate(findings[primary]):
+    primary = next(iter(findings), "")
+    for at, reference in enumerate(findings.get(primary, ())):
         for judge, of_judge in findings.items():
             row = of_judge[at].row()
             kept = ("hypothesis", "part", "estimate", "low", "high", "p_adjusted", "verdict")

@@ -114,6 +114,7 @@
     ["cut", "a limit (cut off)", ["length", "context"]],
     ["stop", "the model itself", ["stop"]],
     ["filtered", "the endpoint's filter", ["content_filter"]],
+    ["refused", "the endpoint, which refused", ["refused"]],
   ].filter(([, , reasons]) => reasons.some((reason) => seenFinish.has(data.finish.indexOf(reason))));
   const ANSWERS = { first: ["the first answer", (cell) => odds(cell) > 0], second: ["the second answer", (cell) => odds(cell) !== null && odds(cell) <= 0] };
   const seenScenarios = present(at.scenario);
@@ -335,7 +336,7 @@
     const add = (name, words, mono) => {
       if (words !== null && words !== undefined) rows.append(make("dt", { text: name }), make("dd", { class: mono ? "mono" : null, text: words }));
     };
-    const ends = { stop: "by the model itself", length: "at the token limit (cut off)", context: "at the end of the context (cut off)", content_filter: "by the endpoint's filter (judged by none)" };
+    const ends = { stop: "by the model itself", length: "at the token limit (cut off)", context: "at the end of the context (cut off)", content_filter: "by the endpoint's filter (judged by none)", refused: "by the endpoint, which refused the request (judged by none)" };
     if (odds(cell) === null) add("ended", finish(cell) === null ? "not known" : ends[finish(cell)]);
     if (value.promptTokens !== undefined && value.promptTokens !== null) add("prompt tokens", `${number(value.promptTokens)}${value.truncated ? " (prompt cut)" : ""}`);
     if (value.completionTokens !== undefined) add("new tokens", number(value.completionTokens));
