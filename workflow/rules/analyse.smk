@@ -33,7 +33,7 @@ def drawn():
         *(
             report(
                 f"{RUN}/figures/{figure.name}.svg",
-                caption=f"../report/{figure.kind}.rst",
+                caption=f"../report/figures/{figure.kind}.rst",
                 category="Figures",
                 labels={"name": figure.title},
             )
