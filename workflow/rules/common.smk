@@ -14,6 +14,7 @@ from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.inputs.availability import at_hand, training
 from steerability.inputs.files import check_inputs, judge_names, suites_of
+from steerability.report.figures.names import figures_of
 from steerability.rules.code import code_of
 from steerability.rules.contents import digest_of_contents, input_digests
 from steerability.rules.options import endpoint_options, judge_options, repeat
