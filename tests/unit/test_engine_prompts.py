@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steerability.engine import Engine, PromptError
-from steerability.engine.prompts import chat_tokens, render
+from steerability.engine.prompts import chat_tokens
+from steerability.engine.rendering import render
 from steerability.engine.vocabulary import Vocabulary
 from support.models import CHATML, SPECIALS, tiny
 
