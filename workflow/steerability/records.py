@@ -104,7 +104,10 @@ class Request(Record):
         max_tokens: most tokens to generate.
         max_prompt_tokens: keep only this many first tokens of the prompt (None: refuse to cut).
         template: a Jinja chat template in place of the weights' own.
-        stop: token ids that end the text; None is the vocabulary's own end-of-sequence token.
+        stop: token ids that end the text; None is the vocabulary's own end-of-sequence token,
+            ``turn`` that and the token that ends a turn in the chat template.
+        fold_system: put the system message in front of the first user message's text, for
+            templates that take none.
         thinking: the text up to the last ``</think>`` is thinking, the rest the answer.
         sampling: greedy unless said otherwise.
     """
@@ -115,7 +118,8 @@ class Request(Record):
     max_tokens: Count
     max_prompt_tokens: Count | None = None
     template: str | None = None
-    stop: tuple[int, ...] | None = None
+    stop: tuple[int, ...] | Literal["turn"] | None = None
+    fold_system: bool = False
     thinking: bool = False
     sampling: Sampling = Sampling()
 
@@ -125,6 +129,8 @@ class Request(Record):
             raise ValueError("give either messages or prompt")
         if self.prompt is not None and self.template is not None:
             raise ValueError("a template goes with messages, not with prompt")
+        if self.prompt is not None and (self.stop == "turn" or self.fold_system):
+            raise ValueError("stop: turn and fold_system go with messages, not with prompt")
         if not (self.messages or self.prompt):
             raise ValueError("the prompt is empty")
         return self

@@ -118,6 +118,12 @@ def plain_tokens(vocabulary: Vocabulary, text: str) -> tuple[int, ...]:
     return (*first, *vocabulary.tokenize(text))
 
 
+def special_words(vocabulary: Vocabulary) -> dict[str, int]:
+    """Return control tokens and added tokens that look like marks, by their texts."""
+    control, marks = _words(vocabulary)
+    return {**control, **marks}
+
+
 def _words(vocabulary: Vocabulary) -> tuple[dict[str, int], dict[str, int]]:
     """Return control tokens, and added tokens that look like marks."""
     marks = {t: i for t, i in vocabulary.user_defined.items() if _MARK.fullmatch(t)}

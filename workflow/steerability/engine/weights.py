@@ -4,7 +4,7 @@ import ctypes
 from pathlib import Path
 from typing import Any
 
-from steerability.engine.errors import WeightsError
+from steerability.engine.errors import PromptError, WeightsError
 from steerability.engine.library import lib, reasons
 
 _MAGIC = b"GGUF"
@@ -105,7 +105,12 @@ class Weights:
     def chat_template(self) -> str | None:
         """The Jinja chat template inside the file, or None."""
         text = lib.llama_model_chat_template(self.model, None)
-        return text.decode("utf-8") if text else None
+        try:
+            return text.decode("utf-8") if text else None
+        except UnicodeDecodeError as error:
+            raise PromptError(
+                "the chat template in the weights is not UTF-8", "name a template of your own"
+            ) from error
 
 
 def _check_magic(path: Path) -> None:

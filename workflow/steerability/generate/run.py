@@ -8,7 +8,7 @@ is written: what the store already holds under that digest is right whatever the
 import errno
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from steerability.enginefaults import blaming
 from steerability.errors import UserError
 from steerability.files import write_atomic
 from steerability.generate.outputs import flags, output_line, stored_value
-from steerability.generate.requests import Prepared, prepare, read_requests
+from steerability.generate.requests import Prepared, prepare, read_requests, turn_ends
 from steerability.jsonl import write_records
 from steerability.records import Request
 from steerability.store import Store
@@ -78,18 +78,24 @@ def _run(settings: Settings, requests: Sequence[Request], engine: Engine, starte
         if settings.weights_sha256:
             _check_digest(settings.weights, settings.weights_sha256)
         store.check_writable()
+    ends = turn_ends(prepared, engine)
+    unheard = [end.words for end in ends if end.words]
     progress = Progress("generate", len(missing))
     with progress:
+        for words in unheard if missing else ():
+            progress.say(words)
         values |= _make(missing, engine, store, progress)
     lines = [output_line(item, values[item.name] or {}, engine.vocabulary) for item in prepared]
     write_records(settings.output, lines)
-    progress.close_with(len(prepared), found, len(prepared) - found, flags(lines))
+    closing = ", ".join(words for words in (flags(lines), *unheard) if words)
+    progress.close_with(len(prepared), found, len(prepared) - found, closing)
     if settings.facts:
         facts = {
             "engine": engine_identity(),
             "weights_sha256": sha256,
             "wanted": len(prepared),
             "made": len(missing),
+            "turn_ends": [asdict(end) for end in ends],
             "seconds": round(time.monotonic() - started, 3),
             **engine.facts(),
         }

@@ -67,6 +67,7 @@ def plan_requests(
                 max_prompt_tokens=getattr(model, "max_prompt_tokens", None),
                 template=template,
                 stop=None if stop == "eos" else stop,
+                fold_system=getattr(model, "fold_system", False),
                 thinking=model.thinking,
                 sampling=model.sampling,
                 cell=cell,
