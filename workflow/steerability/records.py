@@ -119,7 +119,7 @@ class Request(Record):
     max_prompt_tokens: Count | None = None
     template: str | None = None
     stop: tuple[int, ...] | Literal["turn"] | None = None
-    fold_system: bool = False
+    fold_system: bool = Field(default=False, exclude_if=lambda folds: not folds)
     thinking: bool = False
     sampling: Sampling = Sampling()
 

@@ -42,6 +42,8 @@ class _Log(threading.local):
 
 
 _log = _Log()
+_ABORT: Any = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+_abort: list[Any] = []
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
@@ -56,6 +58,23 @@ def start() -> None:
     """Initialise llama.cpp's backends once per process and silence its log."""
     lib.llama_log_set(_keep_log, ctypes.c_void_p(0))
     lib.llama_backend_init()
+
+
+def on_abort(tell: Callable[[str], None]) -> None:
+    """Let a function hear what llama.cpp says when it is about to end the process.
+
+    Args:
+        tell: gets the failed assertion, without the path of the source file.
+    """
+
+    @_ABORT  # type: ignore[untyped-decorator]
+    def heard(message: bytes) -> None:
+        words = " ".join(message.decode("utf-8", "replace").split())
+        tell(re.sub(r"^\S*/(?=[\w.-]+:\d+: )", "", words))
+
+    _abort.append(heard)
+    lib._lib.ggml_set_abort_callback.restype = ctypes.c_void_p
+    lib._lib.ggml_set_abort_callback(heard)
 
 
 @contextmanager
