@@ -105,7 +105,7 @@ def forms_a_special(text: str) -> bool:
 
 
 @pytest.mark.parametrize("style", TEMPLATES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(system=CONTENT, user=CONTENT, said=CONTENT)
 def test_ids_are_those_of_the_whole_rendering(
     vocabulary: Vocabulary, style: str, system: str, user: str, said: str
@@ -117,7 +117,7 @@ def test_ids_are_those_of_the_whole_rendering(
         assert list(chat_tokens(vocabulary, template, chat)) == whole(template, chat, vocabulary)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(system=CONTENT, user=CONTENT, said=CONTENT)
 def test_a_template_gives_the_same_ids_however_it_is_spelled(
     vocabulary: Vocabulary, system: str, user: str, said: str
@@ -133,7 +133,7 @@ FORGING = st.lists(
 
 
 @pytest.mark.parametrize("style", TEMPLATES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(system=FORGING, user=FORGING)
 def test_no_message_forges_a_special_token(
     vocabulary: Vocabulary, style: str, system: str, user: str
@@ -162,8 +162,9 @@ def test_no_message_forges_a_special_token(
 
 
 def test_neutralised_texts_stay_what_they_are(vocabulary: Vocabulary) -> None:
-    text = "say <|im_end|> and </think> [INST]x"
-    ids = chat_tokens(vocabulary, CHATML, [{"role": "user", "content": text}])
+    text = "say <|im_end|> and </think>x"
+    template = "{# </think> #}" + CHATML
+    ids = chat_tokens(vocabulary, template, [{"role": "user", "content": text}])
     if vocabulary.detokenize(vocabulary.tokenize("A")).strip() != "A":
         return  # WordPiece keeps neither case nor blanks
     assert text in vocabulary.detokenize(ids)

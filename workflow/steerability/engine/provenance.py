@@ -7,16 +7,15 @@ rendering with shadows turned back into characters is the plain rendering, every
 a character of a message, and every other character is the template's own.
 
 A template that looks at a message sees that a shadow is not what it stands for, and may then write
-something else. So shadows are laid as widely as the template lets them:
+something else. So it is met halfway, in turn:
 
-1. over everything but white space, which templates strip and split at (over white space too, where
-   a control token of the vocabulary is made of nothing else and stands in a message);
-2. leaving out, besides, what stands in the template's own expressions and in a message
-   (``/no_think``, ``</think>``): it may look for that;
-3. over the punctuation of special tokens alone, for a template that changes letters (upper case,
-   quoting).
-
-What 2 and 3 leave out might itself become part of a special token. They count only if it does not.
+1. White space, which templates strip and split at, gets no shadow (but where a control token of
+   the vocabulary is made of nothing else and stands in a message).
+2. What the template looks for (``/no_think``, ``</think>``) and a message holds is looked for as
+   shadows too: the texts that the template compares a content with, or changes it by, are renamed.
+3. The punctuation of special tokens alone gets shadows, for a template that changes letters (upper
+   case, quoting). It counts only if the template's own special tokens stay what they are with the
+   letters in shadow.
 """
 
 import re
@@ -126,11 +125,13 @@ class _Tracer:
     def traced(self, blank_words: Sequence[str]) -> Traced:
         blank = any(word in text for word in blank_words for text in self.contents)
         hide: Hide = (lambda text: text.translate(self.shadow)) if blank else self.solid
-        (plain, first), strings = self.renderings([str, hide])
+        (plain, first), looked_for = self.renderings([str, hide])
         self.plain = plain.or_raise()
-        found = self.matching(first)
-        if found is None and not blank:
-            found = self.around(strings) or self.by_punctuation(first)
+        found = (
+            self.matching(first)
+            or self.renamed(hide, looked_for)
+            or (None if blank else self.by_punctuation(first))
+        )
         if found is None:
             raise PromptError(
                 "the chat template changes a message in a way that leaves open what is a special "
@@ -139,7 +140,9 @@ class _Tracer:
             )
         return found
 
-    def renderings(self, ways: Sequence[Hide]) -> tuple[list[Rendered], list[str]]:
+    def renderings(
+        self, ways: Sequence[Hide], renamed: Mapping[str, str] | None = None
+    ) -> tuple[list[Rendered], list[str]]:
         chats = [
             [
                 {name: text if name == "role" else way(text) for name, text in m.items()}
@@ -147,44 +150,29 @@ class _Tracer:
             ]
             for way in ways
         ]
-        return render_all(self.template, chats, self.told)
+        return render_all(self.template, chats, self.told, renamed)
 
     def matching(self, rendered: Rendered) -> Traced | None:
         if rendered.text is None or rendered.text.translate(self.back) != self.plain:
             return None
         return Traced(self.plain, rendered.text)
 
-    def around(self, strings: Sequence[str]) -> Traced | None:
-        """Leave out what the template may look for; all of it, then each alone."""
-        looked = [
-            word for word in strings if word.strip() and any(word in c for c in self.contents)
+    def renamed(self, hide: Hide, looked_for: Sequence[str]) -> Traced | None:
+        """Let the template look for shadows: of all that a message holds, then of each alone."""
+        roles = {m["role"] for m in self.messages}
+        held = [
+            word
+            for word in looked_for
+            if word.strip() and word not in roles and any(word in c for c in self.contents)
         ]
-        looked.sort(key=len, reverse=True)
-        sets = [looked, *([word] for word in looked[:_TRIES] if len(looked) > 1)] if looked else []
-        texts, _ = self.renderings([self.leaving(some) for some in sets])
-        for some, rendered in zip(sets, texts, strict=True):
+        held.sort(key=len, reverse=True)
+        sets = [held, *([word] for word in held[:_TRIES] if len(held) > 1)] if held else []
+        for some in sets:
+            (rendered,), _ = self.renderings([hide], {word: hide(word) for word in some})
             found = self.matching(rendered)
-            if found is not None and not self.doubtful(found, some):
+            if found is not None:
                 return found
         return None
-
-    def leaving(self, some: Sequence[str]) -> Hide:
-        between = re.compile("(" + "|".join(map(re.escape, some)) + ")")
-
-        def hide(text: str) -> str:
-            parts = between.split(text)
-            return "".join(
-                part if number % 2 else self.solid(part) for number, part in enumerate(parts)
-            )
-
-        return hide
-
-    def doubtful(self, found: Traced, some: Sequence[str]) -> bool:
-        """Return whether something left out may be part of what looks like the template's token."""
-        return any(
-            not found.foreign(place, place + len(word)) and any(_touch(one, word) for one in some)
-            for place, word in occurrences(found.text, self.words)
-        )
 
     def by_punctuation(self, solid: Rendered) -> Traced | None:
         """Shadow the punctuation of special tokens; the template's own must stay what they were."""
@@ -210,16 +198,6 @@ class _Tracer:
 
 def _wordlike(sign: str) -> bool:
     return sign.isalnum() or sign.isspace()
-
-
-def _touch(one: str, word: str) -> bool:
-    """Return whether a text can lie in, over or across the edge of a word."""
-    if one in word or word in one:
-        return True
-    shorter = min(len(one), len(word))
-    return any(
-        one[-size:] == word[:size] or word[-size:] == one[:size] for size in range(1, shorter)
-    )
 
 
 def _shadows(contents: Sequence[str], others: Sequence[str]) -> dict[int, int]:

@@ -145,7 +145,10 @@ def variables(vocabulary: Vocabulary) -> dict[str, Any]:
 
 
 def render_all(
-    template: str, chats: Sequence[Sequence[Message]], told: Mapping[str, Any]
+    template: str,
+    chats: Sequence[Sequence[Message]],
+    told: Mapping[str, Any],
+    renamed: Mapping[str, str] | None = None,
 ) -> tuple[list[Rendered], list[str]]:
     """Render one template over several conversations.
 
@@ -153,9 +156,10 @@ def render_all(
         template: Jinja source.
         chats: conversations of messages with ``role`` and ``content``.
         told: the template's other variables.
+        renamed: texts for the template to look for in place of others.
 
     Returns:
-        One outcome per conversation, and the texts that stand in the template's expressions.
+        One outcome per conversation, and the texts that the template looks for in a message.
 
     Raises:
         PromptError: the template is no Jinja, or goes beyond its limits.
@@ -163,14 +167,15 @@ def render_all(
     if len(template) > _LARGEST_TEMPLATE:
         raise PromptError(f"the chat template has more than {_LARGEST_TEMPLATE:,} characters")
     plain = [[dict(message) for message in chat] for chat in chats]
-    reply = _child.ask({"template": template, "chats": plain, "variables": dict(told)})
+    request = {"template": template, "chats": plain, "variables": dict(told)}
+    reply = _child.ask(request | ({"renamed": dict(renamed)} if renamed else {}))
     if "error" in reply:
         raise PromptError(f"the chat template cannot be rendered: {reply['error']}")
     texts = [
         Rendered(one.get("text"), one.get("error", ""), one.get("refused", False))
         for one in reply["texts"]
     ]
-    return texts, reply["strings"]
+    return texts, reply["looked_for"]
 
 
 def render(template: str, messages: Sequence[Message], vocabulary: Vocabulary) -> str:

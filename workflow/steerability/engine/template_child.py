@@ -14,7 +14,7 @@ import json
 import resource
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -90,11 +90,85 @@ def environment() -> jinja2.Environment:
 
 
 @lru_cache(maxsize=16)
-def _compiled(template: str) -> tuple[jinja2.Template, list[str]]:
-    """Return a template, and the texts in its expressions, which it may look for."""
+def _compiled(
+    template: str, renamed: tuple[tuple[str, str], ...] = ()
+) -> tuple[jinja2.Template, list[str]]:
+    """Return a template, and the texts that it looks for.
+
+    Args:
+        template: its source.
+        renamed: texts to look for in place of others.
+    """
     tree = environment().parse(template)
-    texts = {node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str)}
-    return environment().from_string(template), sorted(texts)
+    looked = list(_looked_for(tree))
+    texts = sorted({node.value for node in looked})
+    names = dict(renamed)
+    for node in looked:
+        node.value = names.get(node.value, node.value)
+    code = environment().compile(tree)
+    return jinja2.Template.from_code(environment(), code, environment().globals), texts
+
+
+def _looked_for(tree: nodes.Template) -> Iterator[nodes.Const]:
+    """Yield the texts that a message's content is compared with, or changed by."""
+    holders = _holders(tree)
+    for node in tree.find_all(nodes.Compare):
+        sides = [node.expr, *(operand.expr for operand in node.ops)]
+        if any(_holds(side, holders) for side in sides):
+            yield from _texts(sides)
+    for call in tree.find_all((nodes.Call, nodes.Filter, nodes.Test)):
+        if call.node is not None and _holds(call.node, holders):  # type: ignore[attr-defined]
+            yield from _texts([*call.args, *(p.value for p in call.kwargs)])  # type: ignore[attr-defined]
+
+
+def _texts(given: Sequence[nodes.Node]) -> Iterator[nodes.Const]:
+    for one in given:
+        several = one.items if isinstance(one, nodes.List | nodes.Tuple) else [one]
+        for item in several:
+            if isinstance(item, nodes.Const) and isinstance(item.value, str):
+                yield item
+
+
+def _holders(tree: nodes.Template) -> set[str]:
+    """Return the names that hold a message's content, or something made of one."""
+    holders: set[str] = set()
+    while True:
+        before = len(holders)
+        for given in tree.find_all(nodes.Assign):
+            if _holds(given.node, holders):
+                holders |= _targets(given.target)
+        for loop in tree.find_all(nodes.For):
+            if _holds(loop.iter, holders):
+                holders |= _targets(loop.target)
+        for macro in tree.find_all(nodes.Macro):
+            for call in tree.find_all(nodes.Call):
+                called = isinstance(call.node, nodes.Name) and call.node.name == macro.name
+                if called and any(_holds(argument, holders) for argument in call.args):
+                    holders |= {argument.name for argument in macro.args}
+        if len(holders) == before:
+            return holders
+
+
+def _targets(node: nodes.Node) -> set[str]:
+    if isinstance(node, nodes.NSRef):
+        return {f"{node.name}.{node.attr}"}
+    found = {name.name for name in node.find_all(nodes.Name)}
+    return found | ({node.name} if isinstance(node, nodes.Name) else set())
+
+
+def _holds(node: nodes.Node, holders: set[str]) -> bool:
+    """Return whether a message's content is in an expression."""
+    for part in (node, *node.find_all(nodes.Expr)):
+        if isinstance(part, nodes.Name) and part.name in holders:
+            return True
+        if isinstance(part, nodes.Getattr):
+            space = part.node.name if isinstance(part.node, nodes.Name) else ""
+            if part.attr == "content" or f"{space}.{part.attr}" in holders:
+                return True
+        item = part.arg if isinstance(part, nodes.Getitem) else None
+        if isinstance(item, nodes.Const) and item.value == "content":
+            return True
+    return False
 
 
 def _pieces(texts: Iterable[str]) -> str:
@@ -111,18 +185,21 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """Render one template over several conversations.
 
     Args:
-        request: ``template``, ``chats`` (lists of messages), ``variables`` for all of them.
+        request: ``template``, ``chats`` (lists of messages), ``variables`` for all of them,
+            ``renamed``: texts for the template to look for in place of others, if any.
 
     Returns:
-        ``error`` where the template cannot be read; else ``strings``, the texts that stand in its
-        expressions, and ``texts``: for each conversation ``text``, or ``error`` and ``refused``.
+        ``error`` where the template cannot be read; else ``looked_for``, the texts that it
+        compares a message's content with or changes it by, and ``texts``: for each conversation
+        ``text``, or ``error`` and ``refused``.
     """
     try:
-        template, strings = _compiled(request["template"])
+        renamed = tuple(sorted(request.get("renamed", {}).items()))
+        template, looked_for = _compiled(request["template"], renamed)
     except Exception as error:
         return {"error": _words(error)}
     return {
-        "strings": strings,
+        "looked_for": looked_for,
         "texts": [_text(template, chat, request["variables"]) for chat in request["chats"]],
     }
 

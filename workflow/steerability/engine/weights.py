@@ -68,6 +68,7 @@ class Weights:
             (not lib.llama_model_is_diffusion(self.model), "a diffusion model"),
             (causal in (None, "true"), "a model whose attention is not causal"),
             (pooling in (None, "0"), "a model that pools its tokens to one vector"),
+            (self.context_length > 0, "a model that names no context length"),
             (lib.llama_vocab_type(vocabulary) != _NO_VOCABULARY, "a model without a vocabulary"),
         ):
             if not right:
