@@ -10,7 +10,6 @@ look like marks (``</think>``, ``[INST]``). Other added tokens (runs of blanks, 
 tags that the template does not know) are found in any text, as usual.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +18,6 @@ from steerability.engine.provenance import Traced, occurrences, trace
 from steerability.engine.rendering import Message, RefusedError, variables
 from steerability.engine.vocabulary import Vocabulary
 
-_MARK = re.compile(r"\s*[<\[{(|«].*\w.*[>\]})|»]\s*", re.DOTALL)
 # llama.cpp's own notion of white space around a token (isspace in the C locale)
 _BLANKS = " \t\n\v\f\r"
 
@@ -54,9 +52,8 @@ def traced_chat(
             how the message can be put in the user's.
     """
     variety = {**variables(vocabulary), **(told or {})}
-    control, marks = _words(vocabulary)
-    blank = [word for word in control if not word.strip()]
-    words = [*control, *marks]
+    blank = [word for word in vocabulary.control if not word.strip()]
+    words = list(vocabulary.special)
     try:
         return trace(template, messages, variety, words, blank)
     except RefusedError as error:
@@ -95,8 +92,8 @@ def traced_tokens(vocabulary: Vocabulary, template: str, traced: Traced) -> tupl
     Raises:
         PromptError: no way is found to keep a message from forming a special token.
     """
-    control, marks = _words(vocabulary)
-    found = list(occurrences(traced.text, [*control, *marks]))
+    control, marks = vocabulary.control, vocabulary.marks
+    found = list(occurrences(traced.text, list(vocabulary.special)))
     own = {word for place, word in found if not traced.foreign(place, place + len(word))}
     special = {**control, **{w: i for w, i in marks.items() if w in own or w in template}}
     forged = [
@@ -116,18 +113,6 @@ def plain_tokens(vocabulary: Vocabulary, text: str) -> tuple[int, ...]:
     """
     first = [vocabulary.bos] if vocabulary.adds_bos else []
     return (*first, *vocabulary.tokenize(text))
-
-
-def special_words(vocabulary: Vocabulary) -> dict[str, int]:
-    """Return control tokens and added tokens that look like marks, by their texts."""
-    control, marks = _words(vocabulary)
-    return {**control, **marks}
-
-
-def _words(vocabulary: Vocabulary) -> tuple[dict[str, int], dict[str, int]]:
-    """Return control tokens, and added tokens that look like marks."""
-    marks = {t: i for t, i in vocabulary.user_defined.items() if _MARK.fullmatch(t)}
-    return vocabulary.control, marks
 
 
 def _takes_folded(

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from steerability.engine import template_child
 from steerability.engine.errors import EngineError, PromptError
@@ -69,8 +69,7 @@ class _Child:
             try:
                 process.stdin.write(line)
                 process.stdin.flush()
-                ready, _, _ = select.select([process.stdout], [], [], _PATIENCE)
-                reply = process.stdout.readline() if ready else b""
+                reply = process.stdout.readline() if _has_word(process.stdout) else b""
             except BrokenPipeError:
                 reply = b""
             except BaseException:
@@ -112,6 +111,12 @@ class _Child:
             except OSError:
                 pass
         return process.wait()
+
+
+def _has_word(pipe: IO[bytes]) -> bool:
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN | select.POLLHUP)
+    return bool(waiting.poll(_PATIENCE * 1000))
 
 
 _child = _Child()

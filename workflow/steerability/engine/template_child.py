@@ -226,7 +226,9 @@ def _words(error: Exception) -> str:
 def main() -> None:
     """Answer requests until the input ends."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    most = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin:
         # the signal's own effect is to end the process, in the midst of C code too

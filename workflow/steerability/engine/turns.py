@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from steerability.engine.errors import PromptError
-from steerability.engine.prompts import special_words, traced_chat
+from steerability.engine.prompts import traced_chat
 from steerability.engine.provenance import Traced, occurrences
 from steerability.engine.rendering import Message, render_all, variables
 from steerability.engine.vocabulary import Vocabulary
@@ -41,11 +41,10 @@ def turn_end(vocabulary: Vocabulary, template: str) -> int | None:
     said: Message = {"role": "assistant", "content": _ANSWER}
     told = {**variables(vocabulary), "add_generation_prompt": False}
     texts, _ = render_all(template, [[asked, said], [asked, said, asked]], told)
-    words = special_words(vocabulary)
     for rendered, whole in zip(texts, (True, False), strict=True):
         if rendered.text is None or _ANSWER not in rendered.text:
             continue
-        following = _run(rendered.text.rpartition(_ANSWER)[2], words)
+        following = _run(rendered.text.rpartition(_ANSWER)[2], vocabulary.special)
         ends = following if whole else following[:1]
         if ends:
             return vocabulary.eos if vocabulary.eos in ends else ends[0]

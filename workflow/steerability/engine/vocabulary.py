@@ -1,6 +1,7 @@
 """The vocabulary of a loaded GGUF file: text to token ids and back."""
 
 import ctypes
+import re
 from functools import cached_property, lru_cache
 
 from steerability.engine.errors import PromptError
@@ -9,6 +10,7 @@ from steerability.engine.weights import Weights
 
 _UNKNOWN, _CONTROL, _USER_DEFINED = 1 << 0, 1 << 3, 1 << 4
 _LSTRIP, _RSTRIP = 1 << 7, 1 << 8
+_MARK = re.compile(r"\s*[<\[{(|«].*\w.*[>\]})|»]\s*", re.DOTALL)
 # no vocabulary merges this non-character with anything
 _FENCE = "\uffff"
 
@@ -51,6 +53,16 @@ class Vocabulary:
         llama.cpp, and transformers too, find these in any text.
         """
         return self._marked(_USER_DEFINED)
+
+    @cached_property
+    def marks(self) -> dict[str, int]:
+        """Those added tokens that look like marks (``</think>``, ``[INST]``), with their ids."""
+        return {text: i for text, i in self.user_defined.items() if _MARK.fullmatch(text)}
+
+    @cached_property
+    def special(self) -> dict[str, int]:
+        """Control tokens and marks."""
+        return {**self.control, **self.marks}
 
     @cached_property
     def unknown(self) -> set[int]:
