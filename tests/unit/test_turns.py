@@ -13,9 +13,9 @@ from steerability.engine.rendering import render
 from steerability.engine.turns import turn_end
 from steerability.engine.vocabulary import Vocabulary
 from steerability.engine.weights import Weights
-from steerability.judge.base import label_key
-from steerability.judge.llm import LlmJudge
-from steerability.records import JudgeInput
+from steerability.judges.base import label_key
+from steerability.judges.llm import LlmJudge
+from steerability.protocol.records import JudgeInput
 from support.models import CHATML, smollm2, tiny
 from support.vocabularies import TEMPLATES, byte_level
 

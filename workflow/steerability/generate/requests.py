@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from steerability.canonical import digest
 from steerability.engine import Engine, Job, PromptError, Sampling, generation_key
-from steerability.errors import UserError
-from steerability.jsonl import read_records
-from steerability.records import Request
+from steerability.generate.turns import stop_tokens
+from steerability.protocol.records import Request
+from steerability.support.canonical import digest
+from steerability.support.errors import UserError
+from steerability.support.jsonl import read_records
 
 
 class RequestLine(Request):
@@ -99,7 +100,7 @@ def _render(request: Request, engine: Engine, where: Path) -> tuple[Job, bool]:
         truncated = limit is not None and len(prompt) > limit
         prompt = prompt[:limit] if truncated else prompt
         engine.check(prompt)
-        stop = _stop(request, engine)
+        stop = stop_tokens(request, engine)
     except PromptError as error:
         raise UserError(
             error.what, where=f"{where} request {request.id}", mend=error.mend
@@ -112,62 +113,3 @@ def _render(request: Request, engine: Engine, where: Path) -> tuple[Job, bool]:
                 mend="name token ids of these weights",
             )
     return Job(prompt, request.max_tokens, stop), truncated
-
-
-def _stop(request: Request, engine: Engine) -> frozenset[int]:
-    """Return the tokens that end a request's text."""
-    if request.stop is None:
-        return engine.stop
-    if request.stop != "turn":
-        return frozenset(request.stop)
-    end = engine.turn_end(request.template)
-    if end is None:
-        raise PromptError(
-            "no special token ends the turns of the chat template", "set stop to eos or token ids"
-        )
-    return engine.stop | {end}
-
-
-@dataclass(frozen=True)
-class TurnEnd:
-    """The token that ends a turn in a chat template.
-
-    Attributes:
-        token: its id.
-        text: as the vocabulary writes it.
-        cells: requests whose text does not stop at it.
-    """
-
-    token: int
-    text: str
-    cells: int
-
-    @property
-    def words(self) -> str:
-        """What to say of it before the run and after; empty where every text stops there."""
-        if not self.cells:
-            return ""
-        return (
-            f"turns end with {self.text} ({self.token}), at which {self.cells:,} texts do not stop "
-            "(stop: turn lets them)"
-        )
-
-
-def turn_ends(prepared: Sequence[Prepared], engine: Engine) -> list[TurnEnd]:
-    """Return the tokens that end turns in the requests' chat templates, in order of their ids.
-
-    Args:
-        prepared: requests with their stop tokens; plain prompts have no turns.
-        engine: its vocabulary and chat template are used.
-    """
-    unheard: dict[int, int] = {}
-    for item in prepared:
-        if item.request.messages is None:
-            continue
-        end = engine.turn_end(item.request.template)
-        if end is not None:
-            unheard[end] = unheard.get(end, 0) + (end not in item.job.stop)
-    return [
-        TurnEnd(token, engine.vocabulary.text(token), cells)
-        for token, cells in sorted(unheard.items())
-    ]

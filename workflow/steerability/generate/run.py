@@ -12,18 +12,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from steerability.canonical import canonical_json
-from steerability.console import Progress
 from steerability.engine import Engine, engine_identity
-from steerability.enginefaults import blaming
-from steerability.errors import UserError
-from steerability.files import write_atomic
 from steerability.generate.outputs import flags, output_line, stored_value
-from steerability.generate.requests import Prepared, prepare, read_requests, turn_ends
-from steerability.jsonl import write_records
-from steerability.records import Request
-from steerability.store import Store
-from steerability.weightfile import load_path, weights_bytes, weights_sha256
+from steerability.generate.requests import Prepared, prepare, read_requests
+from steerability.generate.turns import turn_ends
+from steerability.loading.engine_errors import blaming
+from steerability.loading.weight_file import load_path, weights_bytes, weights_sha256
+from steerability.protocol.records import Request
+from steerability.support.canonical import canonical_json
+from steerability.support.console import Progress
+from steerability.support.errors import UserError
+from steerability.support.files import write_atomic
+from steerability.support.jsonl import write_records
+from steerability.support.store import Store
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _run(settings: Settings, requests: Sequence[Request], engine: Engine, starte
         if settings.weights_sha256:
             _check_digest(settings.weights, settings.weights_sha256)
         store.check_writable()
-    ends = turn_ends(prepared, engine)
+    ends = turn_ends(((item.request, item.job) for item in prepared), engine)
     unheard = [end.words for end in ends if end.words]
     progress = Progress("generate", len(missing))
     with progress:
