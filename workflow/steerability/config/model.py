@@ -77,14 +77,28 @@ class GgufModel(Section):
     thinking: bool = Field(
         default=False, description="text up to the last `</think>` is thinking, not the answer"
     )
-    stop: Literal["eos"] | Annotated[tuple[TokenId, ...], BeforeValidator(to_tuple)] = Field(
-        default="eos",
-        description="`eos`: the vocabulary's own end token; or a list of token ids",
+    stop: Literal["eos", "turn"] | Annotated[tuple[TokenId, ...], BeforeValidator(to_tuple)] = (
+        Field(
+            default="eos",
+            description="`eos`: the vocabulary's own end token; `turn`: that, and the token that "
+            "ends a turn in the chat template; or a list of token ids",
+        )
+    )
+    fold_system: bool = Field(
+        default=False,
+        description="put the system message in front of the user's, for chat templates that "
+        "refuse one",
     )
     sampling: Sampling = Field(default=Sampling(), description="greedy unless said otherwise")
     transcripts: str | None = Field(
         default=None, description="the model's name in the published runs, for `outputs`"
     )
+
+    @model_validator(mode="after")
+    def _turns_need_a_template(self) -> "GgufModel":
+        if self.template == "none" and (self.stop == "turn" or self.fold_system):
+            raise ValueError("stop: turn and fold_system go with a chat template, not with none")
+        return self
 
 
 class EndpointModel(Section):

@@ -33,7 +33,7 @@ from steerability.engine.memory import (
     fitting_width,
     gigabytes,
 )
-from steerability.engine.prompts import Message, chat_tokens, plain_tokens
+from steerability.engine.prompting import Prompting
 from steerability.engine.running import AnyJob, Tally, Worker, largest_group, run_groups
 from steerability.engine.scoring import ScoreJob, Scorer, Scores
 from steerability.engine.selfcheck import SelfCheck
@@ -59,7 +59,7 @@ def balanced(jobs: int, most: int) -> int:
     return -(-jobs // rounds)
 
 
-class Engine:
+class Engine(Prompting):
     """A GGUF model that generates and scores token sequences.
 
     The vocabulary is loaded at once, the tensors at the first generation or scoring.
@@ -104,8 +104,7 @@ class Engine:
         self._contexts = Contexts()
         self._adapters = AdapterSets(self._header, self._contexts)
         self.demand = Demand.of(self._header, file_bytes or path.stat().st_size)
-        self.vocabulary = Vocabulary(self._header)
-        self.window = self._header.context_length
+        super().__init__(self._header, Vocabulary(self._header))
 
     def __enter__(self) -> "Engine":
         return self
@@ -164,41 +163,6 @@ class Engine:
             )
         self._plan = BatchPlan(library.device(), layers, width)
         return self._plan
-
-    def chat(self, messages: Sequence[Message], template: str | None = None) -> tuple[int, ...]:
-        """Return the token ids of chat messages.
-
-        Args:
-            messages: mappings with ``role`` and ``content``; contents stay plain text.
-            template: a Jinja template in place of the weights' own.
-
-        Raises:
-            PromptError: there is no template, or it cannot be rendered.
-        """
-        source = template if template is not None else self._header.chat_template
-        if source is None:
-            raise PromptError(
-                "the weights hold no chat template", "give a template or a plain prompt"
-            )
-        return chat_tokens(self.vocabulary, source, messages)
-
-    def plain(self, text: str) -> tuple[int, ...]:
-        """Return the token ids of a plain prompt, without a template."""
-        return plain_tokens(self.vocabulary, text)
-
-    def check(self, prompt: Sequence[int]) -> None:
-        """Check that a prompt leaves room for at least one token.
-
-        Raises:
-            PromptError: it is empty or does not fit the context window.
-        """
-        if not prompt:
-            raise PromptError("the prompt is empty")
-        if len(prompt) >= self.window:
-            raise PromptError(
-                f"the prompt has {len(prompt)} tokens, the model's context holds {self.window}",
-                "shorten it or set max_prompt_tokens",
-            )
 
     def load(self) -> Weights:
         """Load the tensors, if they are not loaded yet, and return the model."""

@@ -144,6 +144,7 @@ def _planned(
         messages=None if plain else messages,
         prompt=sent.plain if plain else None,
         max_prompt_tokens=getattr(model, "max_prompt_tokens", None),
+        fold_system=getattr(model, "fold_system", False) and not plain,
         **_measure(spec, task, case, cell),
     )
     shown = Shown(
