@@ -33,6 +33,21 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "needs": ("steerability.plan.command", "needs", "Compute what a config needs of a machine."),
     "transcribe": ("steerability.transcripts.command", "transcribe", "Read published logs."),
     "suffix": ("steerability.transcripts.command", "suffix", "Recover a published suffix."),
+    "direction": (
+        "steerability.learn.direction_command",
+        "direction",
+        "Learn a direction from contrast pairs.",
+    ),
+    "erase": (
+        "steerability.learn.direction_command",
+        "erase",
+        "Write a LoRA that erases a direction.",
+    ),
+    "controls": (
+        "steerability.learn.direction_command",
+        "controls",
+        "Write random directions as long as a learnt one.",
+    ),
     "generate": ("steerability.generate.command", "generate", "Generate completions."),
     "query": ("steerability.generate.command", "query", "Ask an endpoint for completions."),
     "assemble": ("steerability.generate.command", "assemble", "Join outputs to their cells."),

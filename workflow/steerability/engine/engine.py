@@ -16,6 +16,7 @@ from typing import Any
 
 from steerability.engine import library
 from steerability.engine.activations import Activations, Reader, ReadJob
+from steerability.engine.adapterfiles import ModelShape
 from steerability.engine.adapters import Kind
 from steerability.engine.adaptersets import AdapterSets
 from steerability.engine.context import Context, Layout, cells_for
@@ -23,7 +24,7 @@ from steerability.engine.contexts import Contexts
 from steerability.engine.decoding import Decoder, Generation, Job
 from steerability.engine.errors import InputError, PromptError
 from steerability.engine.key import BatchPlan
-from steerability.engine.lanes import LANE_BYTES, lanes_for, parts
+from steerability.engine.lanes import LANE_BYTES, balanced, lanes_for, parts
 from steerability.engine.memory import (
     Demand,
     MemoryShortError,
@@ -47,16 +48,6 @@ GPU_WIDTH = 64
 def default_threads() -> int:
     """Return the number of CPUs this process may use."""
     return len(os.sched_getaffinity(0))
-
-
-def balanced(jobs: int, most: int) -> int:
-    """Return the least width that needs no more rounds than ``most`` does.
-
-    A last round of few sequences costs nearly as much as a full one: 24 jobs run as 12 and 12,
-    not as 16 and 8.
-    """
-    rounds = -(-jobs // most)
-    return -(-jobs // rounds)
 
 
 class Engine:
@@ -222,6 +213,11 @@ class Engine:
         """
         return self._adapters.add(kind, path)
 
+    @property
+    def model_shape(self) -> ModelShape:
+        """What adapters must fit: architecture, width, blocks, tensors."""
+        return self._adapters.model
+
     def generate(
         self,
         jobs: Sequence[Job],
@@ -321,7 +317,7 @@ class Engine:
         self.settle(longest)
         widths = self._scoring_widths(longest, largest_group(jobs))
         contexts = self._ready(longest, widths, reading=True)
-        blocks = self._header.number("block_count")
+        blocks = self.model_shape.blocks
 
         def reader(context: Context, _: SelfCheck) -> Reader:
             return Reader(context, blocks, share=self.share_prefixes)
