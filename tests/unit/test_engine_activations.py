@@ -7,11 +7,11 @@ from steerability.engine import (
     Adapter,
     Adapters,
     Engine,
-    EngineError,
     Job,
     PromptError,
     ReadJob,
     ScoreJob,
+    WeightsError,
 )
 from steerability.engine.context import CHUNK, Context, Layout
 from steerability.engine.taps import Tap
@@ -157,5 +157,5 @@ def test_what_does_not_fit_is_refused(weights):
 
 
 def test_an_architecture_that_does_not_name_its_blocks_is_refused():
-    with pytest.raises(EngineError, match="does not show"):
+    with pytest.raises(WeightsError, match="does not show"):
         Tap().rows(2, 4, [3])
