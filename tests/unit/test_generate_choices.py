@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from steerability.engine import Adapter, Adapters, Engine, Job, ScoreJob
+from steerability.engine.prompts import opens_thought
 from steerability.errors import UserError
-from steerability.generate.choices import opens_thought
 from steerability.generate.run import Settings, run
 from steerability.jsonl import read_records, write_records
 from steerability.records import AdapterUse, ChoiceOutput, Message, Output, Request

@@ -26,6 +26,9 @@ from steerability.engine.errors import PromptError
 from steerability.engine.vocabulary import Vocabulary
 
 Message = Mapping[str, str]
+THINK_BEGIN = "<think>"
+# an opened thought is followed by blanks at most, so the end of the prompt is enough to see it
+_TAIL = 16
 
 
 def _refuse(message: str) -> NoReturn:
@@ -107,6 +110,19 @@ def chat_tokens(
 def plain_tokens(vocabulary: Vocabulary, text: str) -> tuple[int, ...]:
     """Return the token ids of a plain prompt, with the vocabulary's first token if it asks so."""
     return tuple(vocabulary.tokenize(text, bos=vocabulary.adds_bos))
+
+
+def opens_thought(prompt: tuple[int, ...], vocabulary: Vocabulary) -> bool:
+    """Return whether a prompt ends in ``<think>`` with nothing but blanks behind it."""
+    tail = prompt[-_TAIL:]
+    begin = vocabulary.token(THINK_BEGIN)
+    if begin is not None and begin in tail:
+        place = len(tail) - 1 - tail[::-1].index(begin)
+        after = tail[place + 1 :]
+        if all(vocabulary.piece(token) for token in after):
+            return not vocabulary.detokenize(after).strip()
+        return False
+    return vocabulary.detokenize(tail).rstrip().endswith(THINK_BEGIN)
 
 
 def _marks(texts: Iterable[str]) -> tuple[str, str]:

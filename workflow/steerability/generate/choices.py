@@ -13,14 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from steerability.engine import Adapters, Engine, ScoreJob
+from steerability.engine.prompts import THINK_BEGIN, opens_thought
 from steerability.engine.scoring import Scores
-from steerability.engine.vocabulary import Vocabulary
 from steerability.errors import UserError
 from steerability.records import THINK_END, ChoiceOutput, Request
-
-THINK_BEGIN = "<think>"
-# an opened thought is followed by blanks at most, so the end of the prompt is enough to see it
-_TAIL = 16
 
 
 def choice_job(
@@ -58,19 +54,6 @@ def choice_job(
             mend="shorten them or set max_prompt_tokens",
         )
     return job
-
-
-def opens_thought(prompt: tuple[int, ...], vocabulary: Vocabulary) -> bool:
-    """Return whether a prompt ends in ``<think>`` with nothing but blanks behind it."""
-    tail = prompt[-_TAIL:]
-    begin = vocabulary.token(THINK_BEGIN)
-    if begin is not None and begin in tail:
-        place = len(tail) - 1 - tail[::-1].index(begin)
-        after = tail[place + 1 :]
-        if all(vocabulary.piece(token) for token in after):
-            return not vocabulary.detokenize(after).strip()
-        return False
-    return vocabulary.detokenize(tail).rstrip().endswith(THINK_BEGIN)
 
 
 def stored_scores(scores: Scores) -> dict[str, Any]:
