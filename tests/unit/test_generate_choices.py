@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from steerability.chat.client import Endpoint
 from steerability.engine import Adapter, Adapters, Engine, Job, ScoreJob
 from steerability.engine.prompts import opens_thought
 from steerability.errors import UserError
+from steerability.generate.endpoint import run as query
 from steerability.generate.run import Settings, run
 from steerability.jsonl import read_records, write_records
 from steerability.records import AdapterUse, ChoiceOutput, Message, Output, Request
+from steerability.store import Store
 from support.adapters import factors, lora, rows, shapes, vector
 from support.models import CHATML, sha256, tiny
 
@@ -334,3 +337,13 @@ def test_requests_without_the_new_fields_are_written_as_before():
     )
     line = '{"id":"o","text":"t","finish_reason":"stop","key":"k"}'
     assert Output.model_validate_json(line)
+
+
+@pytest.mark.parametrize("field", ["adapters", "answers"])
+def test_an_endpoint_takes_neither_adapters_nor_answers(bench, field):
+    request = choices(bench)[0] if field == "answers" else text(bench, "a", (bench.use("lora"),))
+    write_records(bench.requests, [request])
+    endpoint = Endpoint("http://127.0.0.1:9/v1", "m", None, 1)
+    with pytest.raises(UserError, match="neither adapters nor answers"):
+        query(endpoint, bench.requests, bench.output, Store(bench.store))
+    assert not bench.store.exists()
