@@ -5,7 +5,7 @@ from pathlib import Path
 
 from contenders import Prompt
 from steerability.engine import Engine
-from steerability.records import Intervention
+from steerability.protocol.records import Intervention
 from steerability.suites.load import load_suite
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -23,13 +23,15 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import cohen_kappa_score
 
-from steerability.judge import distil, features, fitting
-from steerability.judge.agreement import by_scenario, intervals
-from steerability.judge.distil_command import PINNED
-from steerability.judge.pairs import Pair, read_completions, read_labels
-from steerability.judge.rules import RulesJudge
-from steerability.records import LABELS
-from steerability.tables import Field, write_csv
+from steerability.agreement.coefficients import by_scenario, intervals
+from steerability.agreement.pairs import Pair
+from steerability.judges.files import read_completions, read_labels
+from steerability.judges.rules import RulesJudge
+from steerability.protocol.records import LABELS
+from steerability.support.tables import Field, write_csv
+from steerability.trained_judge import features, fitting
+from steerability.trained_judge import training as distil
+from steerability.verbs.distil import PINNED
 
 Index = NDArray[np.int64]
 Chances = NDArray[np.float64]

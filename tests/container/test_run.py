@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from steerability.containers.preflight import GPU_DEVICES
 from steerability.fetch.package import installed_file
 from steerability.fetch.pins import read_pins
+from steerability.rules.preflight import GPU_DEVICES
 from support.disk import mounted
 from support.small_run import Place, made
 

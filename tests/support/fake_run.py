@@ -4,10 +4,8 @@ import json
 import random
 from pathlib import Path
 
-from steerability.canonical import digest, sha256_text
 from steerability.cli import run as call
-from steerability.jsonl import write_records
-from steerability.records import (
+from steerability.protocol.records import (
     LABELS,
     Completion,
     FinishReason,
@@ -16,6 +14,8 @@ from steerability.records import (
     Scenario,
 )
 from steerability.suites.model import CATEGORIES, Suite
+from steerability.support.canonical import digest, sha256_text
+from steerability.support.jsonl import write_records
 
 HOSTILE = (
     "</script><script>document.title = 'broken'</script>",

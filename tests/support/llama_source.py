@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from steerability.canonical import sha256_file
+from steerability.support.canonical import sha256_file
 
 VOCABULARY = "ggml-vocab-qwen2.gguf"
 TEMPLATE = "Qwen-Qwen3-0.6B.jinja"

@@ -23,7 +23,7 @@ from filelock import FileLock
 from gguf import GGUFReader, GGUFWriter, TokenType
 from numpy.typing import NDArray
 
-from steerability.files import write_atomic
+from steerability.support.files import write_atomic
 from support.llama_source import TEMPLATE, VOCABULARY, source_file
 
 Architecture = Literal["qwen3", "qwen3moe"]

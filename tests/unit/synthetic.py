@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from steerability.records import Completion, Label
+from steerability.protocol.records import Completion, Label
 from steerability.score.cells import CellRow
 
 MODEL = ("alpha", "1B", "Base")

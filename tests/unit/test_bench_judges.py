@@ -8,9 +8,9 @@ import pytest
 from test_judge_distilled import cells as own_cells
 
 import judges as bench
-from steerability.judge import distil
-from steerability.judge.pairs import read_completions, read_labels
-from steerability.judge.rules import RulesJudge
+from steerability.judges.files import read_completions, read_labels
+from steerability.judges.rules import RulesJudge
+from steerability.trained_judge import training as distil
 
 
 @pytest.fixture(scope="module")

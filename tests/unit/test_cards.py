@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from steerability import cards
+from steerability.loading import card_lock as cards
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from steerability.cards import claim
+from steerability.loading.card_lock import claim
 print(claim(Path(sys.argv[1]), lambda _: time.sleep(0.05)), flush=True)
 sys.stdin.readline()
 """

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 import yaml
 
-from steerability.config.inputs import check_inputs, named_files
 from steerability.config.load import check_config, load_config, merge
 from steerability.config.schema import PAGE_PATH, SCHEMA_PATH, page_text, schema_text
-from steerability.errors import UserError
+from steerability.inputs.files import check_inputs, named_files
+from steerability.support.errors import UserError
 
 
 @pytest.fixture

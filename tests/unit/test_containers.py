@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from steerability.containers import preflight as room
-from steerability.containers.image import current_image, images_of, made_in, recorded_digest
-from steerability.containers.preflight import (
+from steerability.rules import preflight as room
+from steerability.rules.preflight import (
     check_apptainer,
     check_gpu,
     check_image,
     preflight,
     unused_gpu,
 )
-from steerability.errors import UserError
+from steerability.support.errors import UserError
+from steerability.support.image import current_image, images_of, made_in, recorded_digest
 
 
 @pytest.fixture

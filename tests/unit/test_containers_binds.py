@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from steerability.containers.binds import bind_words, weight_sources
+from steerability.rules.binds import bind_words, weight_sources
 
 
 def test_folders_below_the_working_directory_need_no_bind(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import yaml
 
 from steerability.config.load import load_config
 from steerability.config.model import Config
-from steerability.containers.choice import binds_of, image_file, images_of, judge_image
 from steerability.fetch.pins import WeightPin, write_pins
+from steerability.rules.images import binds_of, image_file, images_of, judge_image
 
 HOME = Path()
 BASE = [Path("config.yaml"), Path("config/demo.yaml")]

@@ -7,7 +7,9 @@ import pytest
 from scipy.stats import beta
 
 from steerability import cli
-from steerability.analyse.corrected import (
+from steerability.config.analysis import Analysis
+from steerability.estimate.grid import grid_of
+from steerability.inference.corrected import (
     COLUMNS,
     LABELLED,
     OTHER_MODELS,
@@ -19,13 +21,11 @@ from steerability.analyse.corrected import (
     vary_errors,
     vary_unanimous,
 )
-from steerability.analyse.grid import grid_of
-from steerability.config.analysis import Analysis
-from steerability.errors import UserError
-from steerability.jsonl import write_records
-from steerability.records import Label
+from steerability.protocol.records import Label
 from steerability.score.cells import CellRow, write_cells
-from steerability.tables import Field, read_csv
+from steerability.support.errors import UserError
+from steerability.support.jsonl import write_records
+from steerability.support.tables import Field, read_csv
 from unit.synthetic import cells
 
 QUICK = Analysis(resamples=300, reference_judge="truth")
@@ -210,7 +210,7 @@ def test_the_verb_takes_human_labels_and_another_runs_cells(tmp_path: Path) -> N
 
 
 def test_two_reference_judges_are_refused(tmp_path: Path) -> None:
-    from steerability.analyse.corrections import correct_all
+    from steerability.inference.corrections import correct_all
 
     rows = noisy_run(1)
     labels = [

@@ -11,12 +11,12 @@ import pytest
 
 from mirror import MIRROR, NEEDS_MIRROR, REPOSITORY
 from published_logs import MODELS, write_mirror
-from steerability import patience
 from steerability.cli import run
-from steerability.errors import UserError
 from steerability.fetch import download
 from steerability.fetch.download import obtain_source
 from steerability.fetch.sources import Source, read_sources
+from steerability.support import retry as patience
+from steerability.support.errors import UserError
 from support.files import Files, serve_files
 
 BODY = os.urandom(50_000)

@@ -17,7 +17,7 @@ from steerability.engine.memory import (
 )
 from steerability.fetch.pins import WeightPin
 from steerability.fetch.weights import Places, obtain
-from steerability.weightfile import weights_bytes, weights_sha256
+from steerability.loading.weight_file import weights_bytes, weights_sha256
 from support import tiny_qwen
 
 GB = 10**9

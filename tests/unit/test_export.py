@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from steerability.canonical import sha256_text
 from steerability.cli import run as call
 from steerability.export.crate import CARRIED, carried
+from steerability.support.canonical import sha256_text
 from support.fake_run import make_run
 
 

@@ -15,16 +15,24 @@ from matplotlib.transforms import BboxBase
 from PIL import Image
 
 from steerability import cli
-from steerability.analyse.grid import grid_of
-from steerability.analyse.table1 import categories as categories_table
-from steerability.analyse.table1 import outcomes, table1
 from steerability.config.analysis import Analysis
-from steerability.figures import ablations, agreement, categories, convergence, delta, flips, judges
-from steerability.figures import outcomes as outcome_shares
-from steerability.figures.style import COLUMN, style
-from steerability.records import LABELS
+from steerability.estimate.grid import grid_of
+from steerability.protocol.records import LABELS
+from steerability.report.figures import (
+    ablations,
+    agreement,
+    categories,
+    convergence,
+    delta,
+    flips,
+    judges,
+)
+from steerability.report.figures import outcomes as outcome_shares
+from steerability.report.figures.style import COLUMN, style
+from steerability.report.tables.table1 import categories as categories_table
+from steerability.report.tables.table1 import outcomes, table1
 from steerability.score.cells import write_cells
-from steerability.tables import write_csv
+from steerability.support.tables import write_csv
 from unit.synthetic import cells
 
 ALWAYS = ("ablations", "categories", "convergence", "delta", "flips", "judges", "outcomes")

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from steerability.engine import Engine
-from steerability.errors import UserError
 from steerability.generate.assemble import join
 from steerability.generate.outputs import split_thinking
 from steerability.generate.run import Settings, run
-from steerability.jsonl import read_records, write_records
-from steerability.records import Cell, Message, Output, PlannedRequest, Request, Sampling
+from steerability.protocol.records import Cell, Message, Output, PlannedRequest, Request, Sampling
+from steerability.support.errors import UserError
+from steerability.support.jsonl import read_records, write_records
 from support.models import sha256, smollm2, tiny
 
 
@@ -138,8 +138,8 @@ def test_a_long_prompt_is_cut_and_says_so(bench):
 def test_a_killed_run_goes_on_where_it_stopped(bench, monkeypatch):
     whole = bench.generate(requests(6), parallel=2)
     bench.store = bench.folder / "second"
-    put, calls = "steerability.store.Store.put", []
-    from steerability.store import Store
+    put, calls = "steerability.support.store.Store.put", []
+    from steerability.support.store import Store
 
     original = Store.put
 

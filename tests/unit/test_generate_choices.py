@@ -10,12 +10,12 @@ import pytest
 from steerability.chat.client import Endpoint
 from steerability.engine import Adapter, Adapters, Engine, Job, ScoreJob
 from steerability.engine.prompts import opens_thought
-from steerability.errors import UserError
 from steerability.generate.endpoint import run as query
 from steerability.generate.run import Settings, run
-from steerability.jsonl import read_records, write_records
-from steerability.records import AdapterUse, ChoiceOutput, Message, Output, Request
-from steerability.store import Store
+from steerability.protocol.records import AdapterUse, ChoiceOutput, Message, Output, Request
+from steerability.support.errors import UserError
+from steerability.support.jsonl import read_records, write_records
+from steerability.support.store import Store
 from support.adapters import factors, lora, rows, shapes, vector
 from support.models import CHATML, sha256, tiny
 

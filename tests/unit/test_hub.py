@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from steerability.errors import UserError
 from steerability.fetch import transfer
 from steerability.fetch.hub import ask
 from steerability.fetch.lock import lock_table
 from steerability.fetch.pins import read_pins, write_pins
 from steerability.fetch.weights import Places, obtain
-from steerability.weightfile import combine, load_path
+from steerability.loading.weight_file import combine, load_path
+from steerability.support.errors import UserError
 from support.fetching import BODY, LARGE, REPOSITORY, command, environment, fetch, pin
 from support.hub import SIGNATURE, Fault, Hub, sha256
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from steerability import patience
 from steerability.cli import run
-from steerability.errors import UserError
 from steerability.fetch.pins import read_pins, write_pins
 from steerability.fetch.weights import Places
+from steerability.support import retry as patience
+from steerability.support.errors import UserError
 from support.fetching import BODY, LARGE, REPOSITORY, command, environment, fetch, pin
 from support.hub import SIGNATURE, Fault, Hub, sha256
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from steerability.cli import VERBS
-from steerability.imports import code_of
+from steerability.rules.code import code_of
 
 RULES = Path("workflow") / "rules"
 # what they fetch has a pinned digest, whichever code brings it
@@ -22,18 +22,42 @@ def names(verb: str, root: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("verb", "decide", "beside_it"),
     [
-        ("plan", {"records.py", "plan/requests.py", "config/model.py"}, {"plan/needs.py"}),
+        (
+            "plan",
+            {"protocol/records.py", "plan/requests.py", "config/model.py"},
+            {"needs/needs.py"},
+        ),
         (
             "generate",
-            {"engine/decoding.py", "generate/run.py", "records.py", "store.py", "jsonl.py"},
-            {"chat/client.py", "generate/assemble.py", "judge/run.py", "plan/requests.py"},
+            {"engine/decoding.py", "generate/run.py", "support/store.py", "support/jsonl.py"},
+            {"chat/client.py", "generate/assemble.py", "judges/run.py", "plan/requests.py"},
         ),
-        ("query", {"chat/client.py", "patience.py"}, {"generate/run.py", "generate/assemble.py"}),
+        (
+            "query",
+            {"chat/client.py", "support/retry.py"},
+            {"generate/run.py", "generate/assemble.py"},
+        ),
         ("assemble", {"generate/assemble.py"}, {"engine/engine.py"}),
-        ("judge", {"judge/llm.py", "judge/rules.py", "engine/scoring.py", "chat/client.py"}, set()),
-        ("agreement", {"analyse/bootstrap.py", "judge/agreement.py"}, {"judge/llm.py"}),
-        ("table", {"score/cells.py", "tables.py", "config/analysis.py"}, {"figures/style.py"}),
-        ("page", {"analyse/table1.py", "pages/page.js", "pages/page.html.j2"}, {"judge/llm.py"}),
+        (
+            "judge",
+            {"judges/llm.py", "judges/rules.py", "engine/scoring.py", "chat/client.py"},
+            set(),
+        ),
+        (
+            "agreement",
+            {"estimate/bootstrap.py", "agreement/coefficients.py"},
+            {"judges/llm.py"},
+        ),
+        (
+            "table",
+            {"score/cells.py", "support/tables.py", "config/analysis.py"},
+            {"report/figures/style.py"},
+        ),
+        (
+            "page",
+            {"report/tables/table1.py", "report/page/page.js", "report/page/page.html.j2"},
+            {"judges/llm.py"},
+        ),
     ],
 )
 def test_what_a_verb_imports_decides_it(
@@ -42,13 +66,17 @@ def test_what_a_verb_imports_decides_it(
     found = names(verb, root)
     assert decide <= found
     assert not beside_it & found
-    module = VERBS[verb][0].removeprefix("steerability.").replace(".", "/")
-    assert f"{module}.py" in found
+    assert f"verbs/{verb}.py" in found
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_what_only_speaks_to_people_decides_nothing(verb: str, root: Path) -> None:
-    assert not names(verb, root) & {"__init__.py", "cli.py", "console.py", "errors.py"}
+    assert not names(verb, root) & {
+        "__init__.py",
+        "cli.py",
+        "support/console.py",
+        "support/errors.py",
+    }
 
 
 @pytest.mark.parametrize("table", sorted(RULES.glob("*.smk")), ids=lambda path: path.name)
@@ -76,16 +104,18 @@ def test_imports_can_be_read_off_the_source(root: Path) -> None:
 
 
 def test_imports_are_followed_wherever_they_stand(tmp_path: Path) -> None:
-    """In functions too, through packages, and round circles; of other verbs' functions not."""
+    """In functions too, through packages, and round circles."""
     files = {
         "__init__.py": "",
-        "score/__init__.py": "import steerability.tables\n",
-        "score/command.py": "def score():\n    from steerability.a import b\n",
+        "verbs/__init__.py": "import steerability.support.tables\n",
+        "verbs/score.py": "def score():\n    from steerability.a import b\n",
+        "verbs/paint.py": "from steerability import unused\n",
         "a/__init__.py": "",
         "a/b.py": "import steerability.a.c as c\nfrom os import path\n",
         "a/c.py": "from steerability.a.b import name\nfrom steerability import d\n",
         "d.py": "",
-        "tables.py": "",
+        "support/__init__.py": "",
+        "support/tables.py": "",
         "unused.py": "",
     }
     for name, text in files.items():
@@ -93,4 +123,4 @@ def test_imports_are_followed_wherever_they_stand(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     found = {path.relative_to(tmp_path).as_posix() for path in code_of("score", tmp_path)}
-    assert found == set(files) - {"__init__.py", "unused.py"}
+    assert found == set(files) - {"__init__.py", "unused.py", "verbs/paint.py"}

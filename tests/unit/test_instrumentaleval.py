@@ -7,9 +7,9 @@ import pytest
 
 from mirror import MIRROR, NEEDS_MIRROR, REPOSITORY
 from published_logs import SIZES, scenario_text, write_mirror
-from steerability.errors import UserError
 from steerability.fetch.sources import SourceFolder
 from steerability.suites.instrumentaleval import load_instrumentaleval
+from steerability.support.errors import UserError
 
 
 def place_from(mirror, table, folder):

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from steerability.analyse.bootstrap import percentile_interval, rate_draws, scenario_weights
-from steerability.analyse.contrast import (
+from steerability.estimate.bootstrap import percentile_interval, rate_draws, scenario_weights
+from steerability.estimate.contrast import (
     bootstrap_p,
     difference,
     gap_difference,
     swap_matrix,
 )
-from steerability.analyse.grid import Grid, grid_of
-from steerability.analyse.paired import Pairs, mcnemar, newcombe, pair
-from steerability.analyse.rates import clopper_pearson, wilson
+from steerability.estimate.grid import Grid, grid_of
+from steerability.estimate.paired import Pairs, mcnemar, newcombe, pair
+from steerability.estimate.rates import clopper_pearson, wilson
 from unit.synthetic import cells, discordant
 
 

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steerability.canonical import sha256_text
-from steerability.cli import run
-from steerability.judge.agreement import (
+from steerability.agreement.calibration import calibration_rows, expected_calibration_error
+from steerability.agreement.coefficients import (
     agreement_row,
     by_scenario,
     coefficients,
@@ -21,9 +20,10 @@ from steerability.judge.agreement import (
     intervals,
     library_coefficients,
 )
-from steerability.judge.calibration import calibration_rows, expected_calibration_error
-from steerability.judge.pairs import Pair, is_development
-from steerability.records import LABELS
+from steerability.agreement.pairs import Pair, is_development
+from steerability.cli import run
+from steerability.protocol.records import LABELS
+from steerability.support.canonical import sha256_text
 
 C, N = "convergence", "no_convergence"
 ANSWERS = st.sampled_from([*LABELS, "judge_failed"])

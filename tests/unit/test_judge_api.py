@@ -14,12 +14,12 @@ import pytest
 from steerability.chat import client
 from steerability.chat.client import Endpoint
 from steerability.cli import run
-from steerability.errors import UserError
-from steerability.judge import api
-from steerability.judge.api import BUILTIN, ApiJudge
-from steerability.judge.run import run_judge
-from steerability.records import JudgeInput
-from steerability.store import Store
+from steerability.judges import api
+from steerability.judges.api import BUILTIN, ApiJudge
+from steerability.judges.run import run_judge
+from steerability.protocol.records import JudgeInput
+from steerability.support.errors import UserError
+from steerability.support.store import Store
 from support.loopback import respond, serving
 
 KEY = "sk-very-secret-0123"

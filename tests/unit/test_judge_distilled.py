@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from steerability.canonical import digest, sha256_text
 from steerability.cli import run
-from steerability.errors import UserError
-from steerability.judge import fitting
-from steerability.judge.base import content_of
-from steerability.judge.distil import Prepared, examples_of, out_of_fold, prepare, train
-from steerability.judge.distilled import DistilledJudge
-from steerability.judge.features import (
+from steerability.judges.base import content_of
+from steerability.judges.files import read_completions, read_labels
+from steerability.judges.rules import RulesJudge
+from steerability.judges.run import run_judge
+from steerability.protocol.records import LABELS, JudgeInput
+from steerability.support.canonical import digest, sha256_text
+from steerability.support.errors import UserError
+from steerability.support.store import Store
+from steerability.trained_judge import fitting
+from steerability.trained_judge.distilled import DistilledJudge
+from steerability.trained_judge.features import (
     Tabular,
     Text,
     negated_words,
@@ -27,12 +31,9 @@ from steerability.judge.features import (
     term_counts,
     terms,
 )
-from steerability.judge.pairs import OutOfFold, read_completions, read_labels
-from steerability.judge.rules import RulesJudge
-from steerability.judge.run import run_judge
-from steerability.judge.trained import read_trained, write_trained
-from steerability.records import LABELS, JudgeInput
-from steerability.store import Store
+from steerability.trained_judge.file import read_trained, write_trained
+from steerability.trained_judge.held_out import OutOfFold
+from steerability.trained_judge.training import Prepared, examples_of, out_of_fold, prepare, train
 
 SCENARIOS, MODELS = 24, ("m1", "m2")
 PLAIN = ("we", "talk", "with", "the", "crew", "about", "tide", "tables", "bread", "river", "rain")

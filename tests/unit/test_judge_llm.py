@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steerability.canonical import canonical_json, digest
 from steerability.cli import run
 from steerability.engine import engine as engine_module
 from steerability.engine import library
-from steerability.errors import UserError
-from steerability.judge import reading
-from steerability.judge.base import label_key
-from steerability.judge.frame import frame, shorten
-from steerability.judge.llm import BUILTIN, LlmJudge, LlmSettings
-from steerability.judge.reading import load_reading
-from steerability.judge.run import run_judge
-from steerability.records import LABELS, JudgeInput
-from steerability.store import Store
+from steerability.judges import reading
+from steerability.judges.base import label_key
+from steerability.judges.frame import frame, shorten
+from steerability.judges.llm import BUILTIN, LlmJudge, LlmSettings
+from steerability.judges.reading import load_reading
+from steerability.judges.run import run_judge
+from steerability.protocol.records import LABELS, JudgeInput
+from steerability.support.canonical import canonical_json, digest
+from steerability.support.errors import UserError
+from steerability.support.store import Store
 from support.models import CHATML, tiny
 
 RUBRIC = """---

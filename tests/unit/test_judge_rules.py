@@ -7,11 +7,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steerability.errors import UserError
-from steerability.judge.measures import MEASURES, Measured
-from steerability.judge.rubric import BUILTIN, load_rubric
-from steerability.judge.rules import RulesJudge
-from steerability.records import LABELS, JudgeInput
+from steerability.judges.measures import MEASURES, Measured
+from steerability.judges.rubric import BUILTIN, load_rubric
+from steerability.judges.rules import RulesJudge
+from steerability.protocol.records import LABELS, JudgeInput
+from steerability.support.errors import UserError
 
 PROMPT = "The ferry company asks you, its planning system, to cut the crossing times by a tenth."
 PROSE = (

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from steerability.canonical import digest
 from steerability.cli import run
-from steerability.errors import UserError
-from steerability.judge.base import Verdict, label_key
-from steerability.judge.run import read_cells, run_judge
-from steerability.records import LABELS, JudgeInput
-from steerability.store import Store
+from steerability.judges.base import Verdict, label_key
+from steerability.judges.run import read_cells, run_judge
+from steerability.protocol.records import LABELS, JudgeInput
+from steerability.support.canonical import digest
+from steerability.support.errors import UserError
+from steerability.support.store import Store
 
 
 class CountingJudge:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from steerability.engine import Adapter, Adapters, Engine, ReadJob
-from steerability.learn import direction_command as command
 from steerability.learn.erasure import projections
+from steerability.verbs.controls import controls
+from steerability.verbs.direction import direction
+from steerability.verbs.erase import erase
 from support.models import requantize, sha256, smollm2, tiny
 from support.numpy_qwen import blocks as second
 from support.numpy_qwen import read as read_tensors
@@ -53,9 +55,7 @@ def tensors(path: Path) -> dict[str, np.ndarray]:
 
 def learn(weights: Path, pairs: Path, output: Path, **options) -> dict:
     facts = output.with_suffix(".json")
-    command.direction(
-        weights, pairs, output, **{"threads": 1, "facts": facts, "layers": "", **options}
-    )
+    direction(weights, pairs, output, **{"threads": 1, "facts": facts, "layers": "", **options})
     return json.loads(facts.read_text())
 
 
@@ -151,7 +151,7 @@ def test_erasure_leaves_at_most_a_hundredth_of_the_projection(tmp_path, kind, mo
     if kind != "F32":
         path = requantize(path, tmp_path / "q.gguf", kind)
     learn(path, write_pairs(tmp_path / "pairs.jsonl"), tmp_path / "v.gguf")
-    command.erase(path, tmp_path / "v.gguf", tmp_path / "l.gguf", layer=1)
+    erase(path, tmp_path / "v.gguf", tmp_path / "l.gguf", layer=1)
     row = tensors(tmp_path / "v.gguf")["direction.1"].astype(float)
     assert left_over(path, tmp_path / "l.gguf", row, strength=1.0) <= 0.01
     half = left_over(path, tmp_path / "l.gguf", row, strength=0.5)
@@ -160,7 +160,7 @@ def test_erasure_leaves_at_most_a_hundredth_of_the_projection(tmp_path, kind, mo
 
 def test_the_factors_of_an_erasure_are_those_of_its_definition(weights, pairs, tmp_path):
     learn(weights, pairs, tmp_path / "v.gguf")
-    command.erase(weights, tmp_path / "v.gguf", tmp_path / "l.gguf", layer=2)
+    erase(weights, tmp_path / "v.gguf", tmp_path / "l.gguf", layer=2)
     row = tensors(tmp_path / "v.gguf")["direction.2"].astype(float)
     unit = row / np.linalg.norm(row)
     model, found = tensors(weights), tensors(tmp_path / "l.gguf")
@@ -171,9 +171,9 @@ def test_the_factors_of_an_erasure_are_those_of_its_definition(weights, pairs, t
         np.testing.assert_allclose(a[..., 0, :], unit @ model[name].astype(float), atol=1e-5)
         np.testing.assert_allclose(b[..., 0], np.broadcast_to(-unit, b.shape[:-1]), atol=1e-7)
     again = tmp_path / "again.gguf"
-    command.erase(weights, tmp_path / "v.gguf", again, layer=2)
+    erase(weights, tmp_path / "v.gguf", again, layer=2)
     assert again.read_bytes() == (tmp_path / "l.gguf").read_bytes()
-    command.erase(weights, tmp_path / "v.gguf", again)
+    erase(weights, tmp_path / "v.gguf", again)
     assert again.read_bytes() == (tmp_path / "l.gguf").read_bytes(), "the upper of two"
 
 
@@ -200,7 +200,7 @@ def test_the_real_model_s_direction_and_erasure(tmp_path):
     assert all(0 < layer["norm"] < layer["activation_norm"] for layer in facts["layers"])
     again = learn(path, pairs, tmp_path / "again.gguf", threads=1)
     assert again == facts
-    command.erase(path, tmp_path / "v.gguf", tmp_path / "l.gguf")
+    erase(path, tmp_path / "v.gguf", tmp_path / "l.gguf")
     row = tensors(tmp_path / "v.gguf")["direction.15"].astype(float)
     assert left_over(path, tmp_path / "l.gguf", row, strength=1.0) <= 0.01
 
@@ -208,7 +208,7 @@ def test_the_real_model_s_direction_and_erasure(tmp_path):
 def test_controls_are_files_as_long_as_the_direction(weights, pairs, tmp_path):
     learn(weights, pairs, tmp_path / "v.gguf")
     for folder in ("one", "two"):
-        command.controls(weights, tmp_path / "v.gguf", tmp_path / folder, count=3, seed=7)
+        controls(weights, tmp_path / "v.gguf", tmp_path / folder, count=3, seed=7)
     made = sorted((tmp_path / "one").iterdir())
     assert [path.name for path in made] == [f"random-0{n}.gguf" for n in (1, 2, 3)]
     learnt = tensors(tmp_path / "v.gguf")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from steerability.engine import Adapter, AdapterError, Adapters, Engine, Job, ReadJob
-from steerability.errors import UserError
-from steerability.learn import direction_command as command
 from steerability.learn.erasure import Tensors, erasing, projections
+from steerability.support.errors import UserError
+from steerability.verbs.erase import erase
 from support.adapters import factors, lora, rows, vector, write
 from support.tiny_gemma import SCALE, tiny_gemma
 
@@ -47,7 +47,7 @@ def test_tied_embeddings_are_refused(weights, tmp_path):
 def test_erasure_leaves_at_most_a_hundredth_of_the_projection(weights, tmp_path, layer):
     values = rows(BLOCKS, seed=4)
     path = vector(tmp_path / "v.gguf", values, hint="gemma3")
-    command.erase(weights, path, tmp_path / "l.gguf", layer=layer)
+    erase(weights, path, tmp_path / "l.gguf", layer=layer)
     table = next(t for t in gguf.GGUFReader(weights).tensors if t.name == "token_embd.weight")
     prompts = [tuple(range(9 + number, 70 + 9 * number)) for number in range(4)]
     with Engine(weights, threads=2) as engine:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from steerability.engine import Adapter, Adapters, Engine, NextJob, ScoreJob
-from steerability.errors import UserError
-from steerability.learn import direction_command as command
 from steerability.learn.layer_choice import Trial, candidates, chosen, divergence, try_layers
+from steerability.support.errors import UserError
+from steerability.verbs.direction import direction
 from support.adapters import rows, vector
 from support.models import tiny
 
@@ -110,7 +110,7 @@ def files(folder: Path) -> dict[str, Path]:
 def learn(weights: Path, folder: Path, **options) -> dict:
     given = files(folder)
     facts = folder / "facts.json"
-    command.direction(
+    direction(
         weights,
         given["pairs"],
         folder / "v.gguf",

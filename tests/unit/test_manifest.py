@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from conftest import Run
-from steerability.errors import UserError
 from steerability.publish.manifest import build_manifest, differences, digest_of, stage_of
+from steerability.support.errors import UserError
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ import pytest
 
 from conftest import Run
 from mirror import MIRROR, NEEDS_MIRROR
-from steerability.config.inputs import wanted_weights
 from steerability.config.load import load_config
 from steerability.engine.engine import Engine
 from steerability.engine.memory import Demand
 from steerability.fetch.pins import WeightPin, read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.fetch.weights import Places
-from steerability.plan import needs
-from steerability.plan.facts import facts_of, read_published
-from steerability.plan.inputs import read_interventions, read_suite, wanted_sources
+from steerability.inputs.files import wanted_weights
+from steerability.inputs.texts import read_interventions, read_suite, wanted_sources
+from steerability.needs import needs
+from steerability.needs.facts import facts_of, read_published
 from steerability.plan.requests import plan_requests
 from support import tiny_qwen
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from steerability.errors import UserError
-from steerability.options import number_or_auto
+from steerability.support.errors import UserError
+from steerability.support.options import number_or_auto
 
 
 def test_a_whole_number_or_auto() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from steerability.cli import run as call
-from steerability.pages.payload import script_json
-from steerability.pages.statistics import FOLDED
+from steerability.report.page.payload import script_json
+from steerability.report.page.statistics import FOLDED
 from support.fake_run import HOSTILE, make_run
 
 
@@ -168,7 +168,7 @@ def _luminance(colour: str) -> float:
 
 
 def test_text_has_the_contrast_that_wcag_asks_for(root: Path) -> None:
-    css = (root / "workflow/steerability/pages/page.css").read_text(encoding="utf-8")
+    css = (root / "workflow/steerability/report/page/page.css").read_text(encoding="utf-8")
     light, dark = (
         dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block))
         for block in re.findall(r":root \{(.*?)\n *\}", css, re.DOTALL)

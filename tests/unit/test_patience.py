@@ -5,10 +5,10 @@ from email.utils import formatdate
 
 import pytest
 
-from steerability import patience
 from steerability.chat import client
 from steerability.chat.client import Client, Endpoint, RefusedError, ask_each
-from steerability.patience import PassingError, patiently, retry_after
+from steerability.support import retry as patience
+from steerability.support.retry import PassingError, patiently, retry_after
 from support.chat import serve_chat
 
 

@@ -6,19 +6,19 @@ import pytest
 import yaml
 
 from steerability.cli import run
-from steerability.config.inputs import (
+from steerability.config.load import load_config
+from steerability.config.model import Config
+from steerability.fetch.pins import read_pins
+from steerability.fetch.sources import SourceFolder
+from steerability.inputs.files import (
     check_inputs,
     intervention_files,
     recovered_suffixes,
     wanted_weights,
 )
-from steerability.config.load import load_config
-from steerability.config.model import Config
-from steerability.errors import UserError
-from steerability.fetch.pins import read_pins
-from steerability.fetch.sources import SourceFolder
-from steerability.plan.inputs import read_interventions, wanted_sources
-from steerability.plan.outside import to_fetch
+from steerability.inputs.outside import to_fetch
+from steerability.inputs.texts import read_interventions, wanted_sources
+from steerability.support.errors import UserError
 
 HOME = Path()
 PINS = read_pins(Path("config/weights.csv"))

@@ -7,14 +7,14 @@ import pytest
 from conftest import Run
 from mirror import MIRROR, NEEDS_MIRROR
 from steerability.cli import run
-from steerability.config.inputs import published_mode
 from steerability.config.load import load_config
-from steerability.errors import UserError
 from steerability.fetch.sources import SourceFolder
-from steerability.plan.inputs import suffix_run, wanted_sources
-from steerability.plan.overview import plan_models
-from steerability.records import Intervention
+from steerability.inputs.files import published_mode
+from steerability.inputs.texts import suffix_run, wanted_sources
+from steerability.needs.overview import plan_models
+from steerability.protocol.records import Intervention
 from steerability.suites.load import load_suite
+from steerability.support.errors import UserError
 from steerability.transcripts.runs import published_runs
 
 NONE = Intervention(name="none", text="")

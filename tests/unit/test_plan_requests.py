@@ -8,8 +8,8 @@ import pytest
 from steerability.cli import run
 from steerability.config.load import load_config
 from steerability.config.model import GgufModel
-from steerability.jsonl import write_records
-from steerability.records import Intervention
+from steerability.protocol.records import Intervention
+from steerability.support.jsonl import write_records
 
 SUITE = Path("workflow/suites/builtin/suite.yaml")
 

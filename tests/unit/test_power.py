@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from steerability.analyse.contrast import Contrast, swap_matrix
-from steerability.analyse.grid import NONSENSICAL, grid_of
-from steerability.analyse.power import (
+from steerability.config.analysis import Analysis
+from steerability.estimate.contrast import Contrast, swap_matrix
+from steerability.estimate.grid import NONSENSICAL, grid_of
+from steerability.inference.power import (
     Rates,
     correlation,
     power,
@@ -19,9 +20,8 @@ from steerability.analyse.power import (
     scenarios_needed,
     smallest_difference,
 )
-from steerability.config.analysis import Analysis
-from steerability.errors import UserError
-from steerability.tables import write_csv
+from steerability.support.errors import UserError
+from steerability.support.tables import write_csv
 from unit.synthetic import cells, discordant
 
 PLAN = Analysis.model_validate(

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from mirror import REPOSITORY
-from steerability.analyse.table1 import COLUMNS
 from steerability.cli import run
+from steerability.report.tables.table1 import COLUMNS
 
 REFERENCE = REPOSITORY / "workflow" / "reference" / "table1_published.csv"
 CONDITIONS = ("pro", "none", "anti")

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from statsmodels.stats.weightstats import ttost_paired
 
 from steerability import cli
-from steerability.analyse.compare import compare_runs, equivalence_p, gap_change_interval
-from steerability.analyse.paired import Pairs, newcombe
+from steerability.compare.runs import compare_runs, equivalence_p, gap_change_interval
 from steerability.config.analysis import Analysis
-from steerability.errors import UserError
+from steerability.estimate.paired import Pairs, newcombe
 from steerability.score.cells import CellRow, write_cells
-from steerability.tables import read_csv, write_csv
+from steerability.support.errors import UserError
+from steerability.support.tables import read_csv, write_csv
 from unit.synthetic import cells
 
 QUICK = Analysis(resamples=300, permutations=300)

@@ -15,7 +15,7 @@ import pytest
 from mirror import MIRROR, NEEDS_MIRROR
 from steerability.engine import Engine
 from steerability.fetch.sources import SourceFolder, read_sources
-from steerability.records import Intervention, Message, Scenario
+from steerability.protocol.records import Intervention, Message, Scenario
 from steerability.suites.instrumentaleval import load_instrumentaleval
 from steerability.suites.load import load_intervention, load_suite
 from support import tiny_qwen

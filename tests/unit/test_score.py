@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from steerability import cli
-from steerability.errors import UserError
-from steerability.jsonl import write_records
-from steerability.records import Completion
+from steerability.protocol.records import Completion
 from steerability.score.cells import COLUMNS, join, read_cells, write_cells
+from steerability.support.errors import UserError
+from steerability.support.jsonl import write_records
 from unit.synthetic import cells, completion, label
 
 ALPHA, BETA = ("alpha", "1B", "Base"), ("beta", "2B", "Chat")

@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from mirror import MIRROR, NEEDS_MIRROR, REPOSITORY
-from steerability.errors import UserError
 from steerability.fetch.sources import Source, SourceFolder, read_sources
+from steerability.support.errors import UserError
 
 HEADER = "name,repository,commit,path,sha256,bytes,licence\n"
 TEXT = b"pears,\nplums\r\n"

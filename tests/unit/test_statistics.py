@@ -10,11 +10,11 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from steerability import cli
-from steerability.analyse.families import COLUMNS, Resampling, holm, run_tests
-from steerability.analyse.grid import grid_of
-from steerability.analyse.hypotheses import Finding, judge_hypotheses
-from steerability.analyse.table1 import table1
 from steerability.config.analysis import Analysis
+from steerability.estimate.grid import grid_of
+from steerability.inference.families import COLUMNS, Resampling, holm, run_tests
+from steerability.inference.hypotheses import Finding, judge_hypotheses
+from steerability.report.tables.table1 import table1
 from steerability.score.cells import CellRow, write_cells
 from unit.synthetic import cells, discordant
 

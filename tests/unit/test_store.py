@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steerability.canonical import canonical_json, digest
-from steerability.errors import UserError
-from steerability.store import Store
+from steerability.support.canonical import canonical_json, digest
+from steerability.support.errors import UserError
+from steerability.support.store import Store
 from support.disk import mounted
 
 KEY = {"kind": "completion", "weights": "ab", "tokens": [1, 2, 3]}
@@ -88,7 +88,7 @@ def test_a_value_without_canonical_form_leaves_nothing(tmp_path: Path) -> None:
 
 def test_several_writers_of_one_object_agree(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from steerability.store import Store\n"
+        "import sys; from pathlib import Path; from steerability.support.store import Store\n"
         "store = Store(Path(sys.argv[1]))\n"
         "for n in range(60): store.put({'n': n}, {'text': 'x' * 2000, 'n': n})\n"
     )

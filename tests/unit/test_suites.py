@@ -12,10 +12,10 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from steerability import cli
-from steerability.errors import UserError
-from steerability.suites.command import schema_text
 from steerability.suites.load import load_intervention, load_suite
 from steerability.suites.model import CATEGORIES
+from steerability.support.errors import UserError
+from steerability.verbs.suite import schema_text
 
 ROOT = Path(__file__).parents[2]
 BUILTIN = ROOT / "workflow/suites/builtin/suite.yaml"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steerability.records import Scenario
+from steerability.protocol.records import Scenario
 from steerability.suites.likeness import NEAR_DUPLICATE, likeness, nearest_pair, words
 
 NUMBERED = [f"w{number}" for number in range(100)]

@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import beta, norm
 
 from steerability import cli
-from steerability.analyse.grid import grid_of
-from steerability.analyse.rates import clopper_pearson, percent, published_delta, wilson
-from steerability.analyse.table1 import COLUMNS, CONTRACT, categories, outcomes, table1
 from steerability.config.analysis import Analysis
+from steerability.estimate.grid import grid_of
+from steerability.estimate.rates import clopper_pearson, percent, published_delta, wilson
+from steerability.report.tables.table1 import COLUMNS, CONTRACT, categories, outcomes, table1
 from steerability.score.cells import write_cells
 from unit.synthetic import cells, published
 

@@ -9,9 +9,9 @@ import pytest
 from published_logs import MODELS, write_mirror
 from steerability.config.load import load_config
 from steerability.config.model import Config
-from steerability.errors import UserError
 from steerability.fetch.sources import read_sources
-from steerability.transcripts.availability import Training, training
+from steerability.inputs.availability import Training, training
+from steerability.support.errors import UserError
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from test_instrumentaleval import place_from
 
 from mirror import MIRROR, NEEDS_MIRROR, REPOSITORY
 from published_logs import MODELS, SUFFIXES, Reply, log, plain_replies, steered, write_mirror
-from steerability.canonical import digest, sha256_text
 from steerability.cli import run
-from steerability.errors import UserError
 from steerability.fetch.sources import SourceFolder
-from steerability.jsonl import read_records
-from steerability.records import Completion, Label
-from steerability.store import Store
+from steerability.protocol.records import Completion, Label
 from steerability.suites.instrumentaleval import load_instrumentaleval
+from steerability.support.canonical import digest, sha256_text
+from steerability.support.errors import UserError
+from steerability.support.jsonl import read_records
+from steerability.support.store import Store
 from steerability.transcripts import runs as runs_module
 from steerability.transcripts.runs import benchmarks_of, published_runs, recover_suffix
 from steerability.transcripts.transcribe import PublishedModel, runs_of, transcribe_model

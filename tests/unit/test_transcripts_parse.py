@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import published_logs as made
 from published_logs import LABELS, Reply
-from steerability.errors import UserError
-from steerability.records import Scenario
+from steerability.protocol.records import Scenario
+from steerability.support.errors import UserError
 from steerability.transcripts import layout
 from steerability.transcripts.layout import Benchmark, read_settings
 from steerability.transcripts.parse import ParsedRun, parse_log

@@ -8,18 +8,18 @@ import pytest
 import yaml
 
 from published_logs import write_mirror
-from steerability.canonical import canonical_json, digest
 from steerability.config.load import load_config
 from steerability.config.model import Config
 from steerability.engine import Engine, generation_key
 from steerability.fetch.download import fetch_sources
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
-from steerability.judge.run import read_cells
+from steerability.judges.run import read_cells
 from steerability.plan.requests import plan_requests
-from steerability.records import Intervention
+from steerability.protocol.records import Intervention
 from steerability.suites.instrumentaleval import load_instrumentaleval
 from steerability.suites.model import Suite
+from steerability.support.canonical import canonical_json, digest
 from support import tiny_qwen
 
 MAIN = Path("config.yaml")

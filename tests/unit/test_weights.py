@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from steerability.errors import UserError
 from steerability.fetch import package
 from steerability.fetch.pins import WeightPin, find_pin, read_pins, write_pins
 from steerability.fetch.weights import Places, obtain
-from steerability.weightfile import combine, load_path, shard_names, weights_sha256
+from steerability.loading.weight_file import combine, load_path, shard_names, weights_sha256
+from steerability.support.errors import UserError
 
 TRACKED = Path("config/weights.csv")
 HEADER = "name,source,repository,revision,file,sha256,bytes,licence\n"

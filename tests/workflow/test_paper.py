@@ -23,7 +23,7 @@ from mirror import MIRROR
 from published_logs import MODELS, write_mirror
 from steerability.config.load import load_config
 from steerability.fetch.pins import read_pins
-from steerability.records import LABELS
+from steerability.protocol.records import LABELS
 from support.hub import Hub, serve
 from support.paper import Paper, paper, tiny_models
 

@@ -6,15 +6,15 @@ from pathlib import Path
 HOME = Path(os.path.relpath(workflow.basedir))
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
-from steerability.canonical import canonical_json
-from steerability.config.inputs import check_inputs
+from steerability.support.canonical import canonical_json
+from steerability.inputs.files import check_inputs
 from steerability.config.load import check_config
 from steerability.config.model import EndpointModel
-from steerability.errors import exit_if_wrong
+from steerability.support.errors import exit_if_wrong
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
-from steerability.imports import code_of
-from steerability.transcripts.availability import at_hand, training
+from steerability.rules.code import code_of
+from steerability.inputs.availability import at_hand, training
 from steerability.transcripts.runs import files_of, published_runs
 
 with exit_if_wrong():

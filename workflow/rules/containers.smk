@@ -1,13 +1,13 @@
 # What runs where: the shell's first words, the images of the stages, the threads and memory of jobs,
 # and a look at the host before anything runs.
 
-from steerability.containers.choice import (
+from steerability.rules.images import (
     binds_of,
     image_file,
     images_of,
     judge_image as image_name,
 )
-from steerability.containers.preflight import preflight, unused_gpu
+from steerability.rules.preflight import preflight, unused_gpu
 
 # In a container the image's python and its packages are used, outside the one that runs Snakemake.
 shell.prefix(

@@ -1,10 +1,10 @@
 # Outside files: where they come from, which ones a run reads, and what it lacks before it starts.
 
-from steerability.config.inputs import intervention_files, recovered_suffixes
-from steerability.plan.inputs import suffix_run
-from steerability.plan.outside import to_fetch
+from steerability.inputs.files import intervention_files, recovered_suffixes
+from steerability.inputs.texts import suffix_run
+from steerability.inputs.outside import to_fetch
 from steerability.suites.instrumentaleval import ORDER, source_name
-from steerability.transcripts.availability import digest_of_pins
+from steerability.inputs.availability import digest_of_pins
 from steerability.transcripts.layout import MODES
 
 

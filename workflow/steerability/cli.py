@@ -12,86 +12,46 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from steerability import __version__
-from steerability.console import append_log, note, use_log
-from steerability.containers.image import made_in
-from steerability.errors import UserError
+from steerability.support.console import append_log, note, use_log
+from steerability.support.errors import UserError
+from steerability.support.image import made_in
 
 # typer carries its own click; this is the base of all its usage errors
 UsageError: Any = typer.BadParameter.__mro__[1]
 
-# verb -> (module of its room, function, one line for --help); the order is that of the flow
-VERBS: dict[str, tuple[str, str, str]] = {
-    "fetch": ("steerability.fetch.command", "fetch", "Fetch and check outside files."),
-    "lock": ("steerability.fetch.command", "lock", "Pin weights as the hub has them."),
-    "suite": ("steerability.suites.command", "suite", "Check a suite of scenarios."),
-    "interventions": (
-        "steerability.suites.command",
-        "interventions",
-        "Read the intervention texts of a run.",
-    ),
-    "plan": ("steerability.plan.command", "plan", "Plan one request per cell, or count them."),
-    "needs": ("steerability.plan.command", "needs", "Compute what a config needs of a machine."),
-    "transcribe": ("steerability.transcripts.command", "transcribe", "Read published logs."),
-    "suffix": ("steerability.transcripts.command", "suffix", "Recover a published suffix."),
-    "direction": (
-        "steerability.learn.direction_command",
-        "direction",
-        "Learn a direction from contrast pairs.",
-    ),
-    "erase": (
-        "steerability.learn.direction_command",
-        "erase",
-        "Write a LoRA that erases a direction.",
-    ),
-    "controls": (
-        "steerability.learn.direction_command",
-        "controls",
-        "Write random directions as long as a learnt one.",
-    ),
-    "generate": ("steerability.generate.command", "generate", "Generate completions."),
-    "query": ("steerability.generate.command", "query", "Ask an endpoint for completions."),
-    "assemble": ("steerability.generate.command", "assemble", "Join outputs to their cells."),
-    "judge": ("steerability.judge.command", "judge", "Label completions."),
-    "distil": (
-        "steerability.judge.distil_command",
-        "distil",
-        "Train the distilled judge on another judge's labels.",
-    ),
-    "cues": (
-        "steerability.judge.cues",
-        "cues",
-        "List words that tell labels apart, on the development half.",
-    ),
-    "agreement": (
-        "steerability.judge.agreement_command",
-        "agreement",
-        "Measure judges against reference labels.",
-    ),
-    "flips": (
-        "steerability.flips.command",
-        "flips",
-        "Count outputs and labels that change between two engines.",
-    ),
-    "score": ("steerability.score.command", "score", "Write the tidy table cells.csv."),
-    "table": ("steerability.analyse.command", "table", "Write Table 1."),
-    "statistics": (
-        "steerability.analyse.statistics",
-        "statistics",
-        "Test what the config declares.",
-    ),
-    "compare-published": (
-        "steerability.analyse.command",
-        "compare_published",
-        "Compare Table 1 with the published one.",
-    ),
-    "compare": ("steerability.analyse.releases", "compare", "Compare two runs."),
-    "gate": ("steerability.analyse.releases", "gate", "Hold a run against limits."),
-    "figures": ("steerability.figures.command", "figures", "Draw the figures."),
-    "page": ("steerability.pages.command", "page", "Write the page of a run."),
-    "publish": ("steerability.publish.command", "publish", "Write the manifest of a run."),
-    "verify": ("steerability.publish.command", "verify", "Check a run against its manifest."),
-    "export": ("steerability.export.command", "export", "Write a run for other tools."),
-    "config": ("steerability.config.command", "config", "Check a config, or print its schema."),
+# verb -> one line for --help, in the order of the flow; verbs/VERB.py holds the function VERB
+VERBS: dict[str, str] = {
+    "fetch": "Fetch and check outside files.",
+    "lock": "Pin weights as the hub has them.",
+    "suite": "Check a suite of scenarios.",
+    "interventions": "Read the intervention texts of a run.",
+    "plan": "Plan one request per cell, or count them.",
+    "needs": "Compute what a config needs of a machine.",
+    "transcribe": "Read published logs.",
+    "suffix": "Recover a published suffix.",
+    "direction": "Learn a direction from contrast pairs.",
+    "erase": "Write a LoRA that erases a direction.",
+    "controls": "Write random directions as long as a learnt one.",
+    "generate": "Generate completions.",
+    "query": "Ask an endpoint for completions.",
+    "assemble": "Join outputs to their cells.",
+    "judge": "Label completions.",
+    "distil": "Train the distilled judge on another judge's labels.",
+    "cues": "List words that tell labels apart, on the development half.",
+    "agreement": "Measure judges against reference labels.",
+    "flips": "Count outputs and labels that change between two engines.",
+    "score": "Write the tidy table cells.csv.",
+    "table": "Write Table 1.",
+    "statistics": "Test what the config declares.",
+    "compare-published": "Compare Table 1 with the published one.",
+    "compare": "Compare two runs.",
+    "gate": "Hold a run against limits.",
+    "figures": "Draw the figures.",
+    "page": "Write the page of a run.",
+    "publish": "Write the manifest of a run.",
+    "verify": "Check a run against its manifest.",
+    "export": "Write a run for other tools.",
+    "config": "Check a config, or print its schema.",
 }
 
 
@@ -123,17 +83,17 @@ class LazyGroup(TyperGroup):
         """Import a verb's room and return its command."""
         if cmd_name not in VERBS:
             return None
-        module, function, _ = VERBS[cmd_name]
+        name = cmd_name.replace("-", "_")
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(name=cmd_name, cls=SpreadCommand)(
-            getattr(importlib.import_module(module), function)
+            getattr(importlib.import_module(f"steerability.verbs.{name}"), name)
         )
         return typer.main.get_command(single)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the verbs with their lines without importing their rooms."""
         with formatter.section("Verbs"):
-            formatter.write_dl([(verb, line) for verb, (_, _, line) in VERBS.items()])
+            formatter.write_dl(list(VERBS.items()))
 
 
 app = typer.Typer(cls=LazyGroup, add_completion=False, rich_markup_mode=None)

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from steerability.errors import UserError
-from steerability.patience import PASSING, PassingError, patiently, retry_after
+from steerability.support.errors import UserError
+from steerability.support.retry import PASSING, PassingError, patiently, retry_after
 
 ATTEMPTS = 6
 WAIT_SECONDS = 2.0

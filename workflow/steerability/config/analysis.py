@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from steerability.config.base import Name, Names, Section, to_tuple
-from steerability.records import LARGEST
+from steerability.protocol.records import LARGEST
 
 
 class Comparison(Section):

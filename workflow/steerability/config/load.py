@@ -7,9 +7,9 @@ import yaml
 from pydantic import ValidationError
 
 from steerability.config.model import Config
-from steerability.errors import UserError
-from steerability.files import read_text
-from steerability.jsonl import explain
+from steerability.support.errors import UserError
+from steerability.support.files import read_text
+from steerability.support.jsonl import explain
 
 
 def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from steerability.config.analysis import Analysis
 from steerability.config.base import Name, Names, Section, Words, to_tuple
-from steerability.records import LARGEST, Count, Sampling
+from steerability.protocol.records import LARGEST, Count, Sampling
 
 TokenId = Annotated[int, Field(ge=0, le=LARGEST)]
 

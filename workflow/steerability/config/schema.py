@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from steerability.config.model import Config
-from steerability.files import write_atomic
+from steerability.support.files import write_atomic
 
 SCHEMA_PATH = Path("workflow/schemas/config.schema.yaml")
 PAGE_PATH = Path("docs/config.md")

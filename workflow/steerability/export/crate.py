@@ -12,11 +12,11 @@ import yaml
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from steerability.canonical import canonical_json
-from steerability.errors import UserError
 from steerability.export.licence import INTERVENTIONS, SUITE, input_licences, of_file, of_whole
 from steerability.export.run import FinishedRun
 from steerability.publish.manifest import MANIFEST, stage_of
+from steerability.support.canonical import canonical_json
+from steerability.support.errors import UserError
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),

@@ -30,10 +30,10 @@ from inspect_ai.model import (
 )
 from inspect_ai.scorer import Score
 
-from steerability.canonical import digest
 from steerability.export.run import FinishedRun
-from steerability.records import JUDGE_FAILED, Completion, Label
-from steerability.tables import read_csv
+from steerability.protocol.records import JUDGE_FAILED, Completion, Label
+from steerability.support.canonical import digest
+from steerability.support.tables import read_csv
 
 PROVIDER = "steerability"
 STOP_REASONS: dict[str | None, StopReason] = {

@@ -9,11 +9,11 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from steerability.canonical import sha256_text
 from steerability.export.run import FinishedRun
-from steerability.jsonl import read_records
-from steerability.records import Intervention
-from steerability.tables import read_csv
+from steerability.protocol.records import Intervention
+from steerability.support.canonical import sha256_text
+from steerability.support.jsonl import read_records
+from steerability.support.tables import read_csv
 
 SUITE = "suite.json"
 INTERVENTIONS = "interventions.jsonl"

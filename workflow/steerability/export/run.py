@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from steerability.canonical import sha256_file
-from steerability.errors import UserError
-from steerability.jsonl import read_record, read_records
+from steerability.protocol.records import Completion, Label
 from steerability.publish.manifest import MANIFEST, Manifest, read_manifest
-from steerability.records import Completion, Label
 from steerability.suites.model import Suite
-from steerability.tables import read_csv
+from steerability.support.canonical import sha256_file
+from steerability.support.errors import UserError
+from steerability.support.jsonl import read_record, read_records
+from steerability.support.tables import read_csv
 
 
 @dataclass(frozen=True)

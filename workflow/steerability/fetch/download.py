@@ -13,12 +13,12 @@ from pathlib import Path
 
 import httpx
 
-from steerability.canonical import sha256_file
-from steerability.errors import UserError
 from steerability.fetch.sources import MAX_BYTES, Source, SourceFolder, fault
 from steerability.fetch.transfer import Say, together
-from steerability.files import write_atomic
-from steerability.patience import PASSING, PassingError, patiently, retry_after
+from steerability.support.canonical import sha256_file
+from steerability.support.errors import UserError
+from steerability.support.files import write_atomic
+from steerability.support.retry import PASSING, PassingError, patiently, retry_after
 
 ATTEMPTS = 6
 WAIT_SECONDS = 0.5

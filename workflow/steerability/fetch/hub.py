@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from steerability.canonical import sha256_file
-from steerability.errors import UserError
 from steerability.fetch.pins import WeightPin
 from steerability.fetch.transfer import Say, check_room, explained, persist, together, transfer
-from steerability.weightfile import combine, shard_names
+from steerability.loading.weight_file import combine, shard_names
+from steerability.support.canonical import sha256_file
+from steerability.support.errors import UserError
 
 _TIMEOUT = 30.0
 
@@ -40,7 +40,7 @@ class HubState(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """The digest of the weight (``steerability.weightfile``)."""
+        """The digest of the weight (``steerability.loading.weight_file``)."""
         return combine(self.files[0].name, [file.sha256 for file in self.files])
 
     @property

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from steerability.errors import UserError
 from steerability.fetch.hub import HubState, ask
 from steerability.fetch.pins import WeightPin, read_pins, write_pins
 from steerability.fetch.transfer import Say
+from steerability.support.errors import UserError
 
 
 def lock_pin(pin: WeightPin) -> tuple[WeightPin, HubState]:

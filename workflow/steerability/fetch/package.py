@@ -9,8 +9,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from steerability.errors import UserError
 from steerability.fetch.pins import WeightPin
+from steerability.support.errors import UserError
 
 _COPY_BLOCK = 1 << 20
 

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from steerability.errors import UserError
-from steerability.files import write_atomic
-from steerability.records import HEX_PATTERN, NAME_PATTERN, Record
-from steerability.tables import read_pinned
+from steerability.protocol.records import HEX_PATTERN, NAME_PATTERN, Record
+from steerability.support.errors import UserError
+from steerability.support.files import write_atomic
+from steerability.support.tables import read_pinned
 
 SourceKind = Literal["hub", "package", "url", "file"]
 
@@ -27,7 +27,7 @@ class WeightPin(Record):
         revision: the hub commit or the package's version; None when not yet known.
         file: the file in the repository or package, the URL, or the path. A first shard
             (``-00001-of-0000N.gguf``) stands for all of them.
-        sha256: the digest, over all shards (``steerability.weightfile``); None when not yet known.
+        sha256: the digest, over all shards (``loading.weight_file``); None when not yet known.
         bytes: the size, all shards together; None when not yet known.
         licence: SPDX identifier of the weights.
     """

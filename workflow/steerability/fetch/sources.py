@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 from pydantic import Field, field_validator
 
-from steerability.errors import UserError
-from steerability.records import HEX_PATTERN, Record
-from steerability.tables import read_pinned
+from steerability.protocol.records import HEX_PATTERN, Record
+from steerability.support.errors import UserError
+from steerability.support.tables import read_pinned
 
 RAW_FILES = "https://raw.githubusercontent.com"
 MAX_BYTES = 64 * 1024 * 1024

@@ -20,7 +20,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from steerability.patience import PASSING, PassingError, patiently, retry_after
+from steerability.support.retry import PASSING, PassingError, patiently, retry_after
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_UPDATE_CHECK", "1")

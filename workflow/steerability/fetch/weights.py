@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from steerability.errors import UserError
 from steerability.fetch.hub import HubState, cached, download
 from steerability.fetch.lock import lock_pin, record
 from steerability.fetch.package import download_member, installed_file
 from steerability.fetch.pins import WeightPin
 from steerability.fetch.transfer import Say, check_room, explained, transfer
-from steerability.weightfile import shard_names, weights_bytes, weights_sha256
+from steerability.loading.weight_file import shard_names, weights_bytes, weights_sha256
+from steerability.support.errors import UserError
 
 
 class Weights(NamedTuple):

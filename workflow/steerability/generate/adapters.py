@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from steerability.engine import Adapter, Adapters, Engine
-from steerability.enginefaults import blaming
-from steerability.errors import UserError
-from steerability.records import AdapterUse, Request
+from steerability.loading.engine_errors import blaming
+from steerability.protocol.records import AdapterUse, Request
+from steerability.support.errors import UserError
 
 
 def declared(requests: Sequence[Request], engine: Engine, where: Path) -> list[Adapters]:

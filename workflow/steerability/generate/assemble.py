@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from steerability.canonical import sha256_text
-from steerability.errors import UserError
-from steerability.jsonl import read_records
-from steerability.records import Completion, Output, PlannedRequest
+from steerability.protocol.records import Completion, Output, PlannedRequest
+from steerability.support.canonical import sha256_text
+from steerability.support.errors import UserError
+from steerability.support.jsonl import read_records
 
 RecordT = TypeVar("RecordT", PlannedRequest, Output)
 

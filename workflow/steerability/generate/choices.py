@@ -15,8 +15,8 @@ from typing import Any
 from steerability.engine import Adapters, Engine, ScoreJob
 from steerability.engine.prompts import THINK_BEGIN, opens_thought
 from steerability.engine.scoring import Scores
-from steerability.errors import UserError
-from steerability.records import THINK_END, ChoiceOutput, Request
+from steerability.protocol.records import THINK_END, ChoiceOutput, Request
+from steerability.support.errors import UserError
 
 
 def choice_job(

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from steerability.canonical import canonical_json, digest
 from steerability.chat.client import Client, Endpoint, RefusedError, ask_each
-from steerability.console import Progress
-from steerability.errors import UserError
-from steerability.files import write_atomic
 from steerability.generate.outputs import flags
 from steerability.generate.requests import read_requests
-from steerability.jsonl import write_records
-from steerability.records import FILTERED, THINK_END, FinishReason, Output, Request
-from steerability.store import Store
+from steerability.protocol.records import FILTERED, THINK_END, FinishReason, Output, Request
+from steerability.support.canonical import canonical_json, digest
+from steerability.support.console import Progress
+from steerability.support.errors import UserError
+from steerability.support.files import write_atomic
+from steerability.support.jsonl import write_records
+from steerability.support.store import Store
 
 READ_SECONDS = 1800.0
 # what else an endpoint may say (nothing, words of its own) is not known to be any of these

@@ -6,7 +6,7 @@ from typing import Any
 from steerability.engine import Generation
 from steerability.engine.vocabulary import Vocabulary
 from steerability.generate.requests import Prepared
-from steerability.records import FILTERED, THINK_END, ChoiceOutput, Output
+from steerability.protocol.records import FILTERED, THINK_END, ChoiceOutput, Output
 
 
 def stored_value(generation: Generation, vocabulary: Vocabulary) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from steerability.canonical import digest
 from steerability.engine import (
     BatchPlan,
     Engine,
@@ -16,11 +15,12 @@ from steerability.engine import (
     choice_key,
     generation_key,
 )
-from steerability.errors import UserError
 from steerability.generate.adapters import declared
 from steerability.generate.choices import choice_job
-from steerability.jsonl import read_records
-from steerability.records import Request
+from steerability.protocol.records import Request
+from steerability.support.canonical import digest
+from steerability.support.errors import UserError
+from steerability.support.jsonl import read_records
 
 
 class RequestLine(Request):

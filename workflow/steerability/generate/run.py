@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steerability.canonical import canonical_json
-from steerability.console import Progress
 from steerability.engine import Engine, engine_identity
-from steerability.enginefaults import blaming
-from steerability.errors import UserError
-from steerability.files import write_atomic
 from steerability.generate.choices import choice_line, stored_scores
 from steerability.generate.outputs import flags, output_line, stored_value
 from steerability.generate.requests import Prepared, PreparedChoice, prepare, read_requests
-from steerability.jsonl import write_records
-from steerability.records import ChoiceOutput, Output, Request
-from steerability.store import Store
-from steerability.weightfile import load_path, weights_bytes, weights_sha256
+from steerability.loading.engine_errors import blaming
+from steerability.loading.weight_file import load_path, weights_bytes, weights_sha256
+from steerability.protocol.records import ChoiceOutput, Output, Request
+from steerability.support.canonical import canonical_json
+from steerability.support.console import Progress
+from steerability.support.errors import UserError
+from steerability.support.files import write_atomic
+from steerability.support.jsonl import write_records
+from steerability.support.store import Store
 
 
 @dataclass(frozen=True)

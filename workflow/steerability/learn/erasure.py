@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steerability.engine.gguffile import Header, read_header, shard_paths, values
-from steerability.errors import UserError
 from steerability.learn.ordered import Array, norms, total
+from steerability.support.errors import UserError
 
 _WRITER = re.compile(
     r"^blk\.(\d+)\.(attn_output|ffn_down|ffn_down_exps|ffn_down_shexp)\.(weight|bias)$"

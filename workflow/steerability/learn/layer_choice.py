@@ -29,11 +29,11 @@ from steerability.engine import (
 )
 from steerability.engine.distributions import LogProbabilities
 from steerability.engine.prompts import opens_thought
-from steerability.errors import UserError
-from steerability.jsonl import read_records
 from steerability.learn.ordered import Array
 from steerability.learn.vector_file import write_vector
-from steerability.records import Message, Record
+from steerability.protocol.records import Message, Record
+from steerability.support.errors import UserError
+from steerability.support.jsonl import read_records
 
 DEEPEST = 0.8
 

@@ -7,12 +7,12 @@ from typing import cast
 import numpy as np
 from pydantic import Field, model_validator
 
-from steerability.console import Progress
 from steerability.engine import Engine, PromptError, ReadJob
-from steerability.errors import UserError
-from steerability.jsonl import read_records
 from steerability.learn.ordered import Array
-from steerability.records import Message, Record
+from steerability.protocol.records import Message, Record
+from steerability.support.console import Progress
+from steerability.support.errors import UserError
+from steerability.support.jsonl import read_records
 
 
 class Side(Record):

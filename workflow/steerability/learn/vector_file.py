@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from steerability.canonical import sha256_file
 from steerability.engine.gguffile import write_gguf
-from steerability.errors import UserError
-from steerability.files import write_atomic
+from steerability.support.canonical import sha256_file
+from steerability.support.errors import UserError
+from steerability.support.files import write_atomic
 
 Fields = Mapping[str, str | int | float]
 

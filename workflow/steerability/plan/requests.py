@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from steerability.config.model import EndpointModel, GgufModel
-from steerability.records import Cell, Intervention, Message, PlannedRequest
+from steerability.protocol.records import Cell, Intervention, Message, PlannedRequest
 from steerability.suites.model import Suite
 
 

@@ -16,11 +16,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from steerability import __version__
-from steerability.canonical import sha256_file
-from steerability.containers.image import images_of
-from steerability.errors import UserError
-from steerability.jsonl import read_record
-from steerability.records import Record
+from steerability.protocol.records import Record
+from steerability.support.canonical import sha256_file
+from steerability.support.errors import UserError
+from steerability.support.image import images_of
+from steerability.support.jsonl import read_record
 
 MANIFEST = "manifest.json"
 # stage -> first parts of the names of its files, in the order of the flow

@@ -11,10 +11,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from steerability.errors import UserError
 from steerability.generate.assemble import completion
-from steerability.jsonl import read_records, write_records
-from steerability.records import Completion, Output, PlannedRequest
+from steerability.protocol.records import Completion, Output, PlannedRequest
+from steerability.support.errors import UserError
+from steerability.support.jsonl import read_records, write_records
 
 
 class Made(NamedTuple):

@@ -5,9 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError, field_validator
 
-from steerability.errors import UserError
-from steerability.jsonl import explain
-from steerability.records import (
+from steerability.protocol.records import (
     HEX_PATTERN,
     Cell,
     Completion,
@@ -15,7 +13,9 @@ from steerability.records import (
     Label,
     LabelName,
 )
-from steerability.tables import read_csv, write_csv
+from steerability.support.errors import UserError
+from steerability.support.jsonl import explain
+from steerability.support.tables import read_csv, write_csv
 
 
 class CellRow(Cell):

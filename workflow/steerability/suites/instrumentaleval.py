@@ -11,10 +11,10 @@ import io
 import random
 from typing import Literal
 
-from steerability.errors import UserError
 from steerability.fetch.sources import SourceFolder
-from steerability.records import Scenario
+from steerability.protocol.records import Scenario
 from steerability.suites.model import CATEGORIES, Category, Suite
+from steerability.support.errors import UserError
 
 Selection = Literal["published", "all"]
 

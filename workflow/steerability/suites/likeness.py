@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from steerability.records import Scenario
+from steerability.protocol.records import Scenario
 
 SHINGLE = 3
 NEAR_DUPLICATE = 0.5

@@ -10,10 +10,10 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from steerability.errors import UserError
-from steerability.records import Intervention, Record, Scenario
+from steerability.protocol.records import Intervention, Record, Scenario
 from steerability.suites.likeness import NEAR_DUPLICATE, nearest_pair, words
 from steerability.suites.model import CATEGORIES, Category, Suite, SuiteFile
+from steerability.support.errors import UserError
 
 Loc = tuple[str | int, ...]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import Field
 
-from steerability.canonical import digest
-from steerability.records import NAME_PATTERN, Record, Scenario
+from steerability.protocol.records import NAME_PATTERN, Record, Scenario
+from steerability.support.canonical import digest
 
 GUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 

@@ -12,9 +12,9 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from steerability.errors import UserError
-from steerability.jsonl import explain
-from steerability.records import Scenario
+from steerability.protocol.records import Scenario
+from steerability.support.errors import UserError
+from steerability.support.jsonl import explain
 
 MODES = {"pro": "pro_ic", "none": "baseline", "anti": "anti_ic"}
 """Intervention -> what the published runs call it."""

@@ -22,8 +22,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from steerability.errors import UserError
-from steerability.records import LABELS, THINK_END, Intervention, Scenario
+from steerability.protocol.records import LABELS, THINK_END, Intervention, Scenario
+from steerability.support.errors import UserError
 from steerability.transcripts import layout
 from steerability.transcripts.layout import Benchmark, RunSettings, Totals
 

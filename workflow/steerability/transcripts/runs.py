@@ -8,10 +8,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from steerability.errors import UserError
 from steerability.fetch.sources import SourceFolder
-from steerability.records import Intervention
+from steerability.protocol.records import Intervention
 from steerability.suites.model import Suite
+from steerability.support.errors import UserError
 from steerability.transcripts import layout
 from steerability.transcripts.layout import Benchmark, RunSettings
 from steerability.transcripts.parse import ParsedRun, parse_log

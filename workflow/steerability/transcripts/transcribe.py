@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from steerability.canonical import digest, sha256_text
-from steerability.console import Progress
-from steerability.errors import UserError
 from steerability.fetch.sources import SourceFolder
-from steerability.records import Completion, Label, Scenario
-from steerability.store import Store
+from steerability.protocol.records import Completion, Label, Scenario
 from steerability.suites.model import Suite
+from steerability.support.canonical import digest, sha256_text
+from steerability.support.console import Progress
+from steerability.support.errors import UserError
+from steerability.support.store import Store
 from steerability.transcripts.runs import (
     PublishedRun,
     files_of,

@@ -1,1 +1,0 @@
-"""Analyse: counts, rates, intervals and tests, all read off ``cells.csv``."""

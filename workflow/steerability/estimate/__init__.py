@@ -1,0 +1,1 @@
+"""Estimates: labels as arrays, counts, rates, intervals and resampling, off ``cells.csv``."""

@@ -1,0 +1,1 @@
+"""Inference: declared tests, hypotheses, corrections for judge error, power."""

@@ -1,0 +1,1 @@
+"""The judges: each labels a completion, behind one small interface."""

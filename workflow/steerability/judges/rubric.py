@@ -1,0 +1,183 @@
+"""The rubric of the ``rules`` judge as data: its schema, and how it is read from YAML."""
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from steerability.judges.measures import MEASURES
+from steerability.support.errors import UserError
+from steerability.support.files import read_text
+from steerability.support.jsonl import explain
+
+BUILTIN = Path(__file__).resolve().parents[2] / "judges" / "rules.yaml"
+ANY_CATEGORY = "any"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _compiled(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    for pattern in patterns:
+        try:
+            re.compile(pattern, re.IGNORECASE)
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+    return patterns
+
+
+class Bound(_Part):
+    """A measure on one side of a bound."""
+
+    measure: str
+    above: float | None = None
+    below: float | None = None
+
+    @model_validator(mode="after")
+    def _known_and_one_sided(self) -> "Bound":
+        if self.measure not in MEASURES:
+            raise ValueError(f"no measure {self.measure!r}; known: {', '.join(MEASURES)}")
+        if (self.above is None) == (self.below is None):
+            raise ValueError(f"{self.measure}: give either above or below")
+        return self
+
+    def holds(self, value: float) -> bool:
+        """Say whether a value lies beyond the bound."""
+        return value > self.above if self.above is not None else value < (self.below or 0.0)
+
+    def words(self, value: float) -> str:
+        """Return the bound with the value found, for a label's reason."""
+        side, bound = (">", self.above) if self.above is not None else ("<", self.below)
+        return f"{self.measure} {value:.2f} {side} {bound:g}"
+
+
+class NonsenseRule(_Part):
+    """A response is nonsensical when all bounds of one rule hold."""
+
+    name: str
+    all: tuple[Bound, ...] = Field(min_length=1)
+
+
+class RefusalRule(_Part):
+    """When a response mainly declines.
+
+    Attributes:
+        head_words: cues count only where they begin within so many first words.
+        most_words: a longer response does more than decline.
+        most_score: a response whose convergence score is above it does more than decline.
+        cues: regular expressions, case ignored.
+    """
+
+    head_words: int = Field(ge=1)
+    most_words: int = Field(ge=1)
+    most_score: float
+    cues: tuple[str, ...]
+
+    _check = field_validator("cues")(_compiled)
+
+
+class Group(_Part):
+    """Cues that say the same thing; a group adds ``weight`` per match, at most ``cap`` times.
+
+    Attributes:
+        name: what the cues say, named in a label's reason.
+        category: the category whose scenarios it is for, or ``any``.
+        weight: points per match; negative where the cues speak against convergence.
+        cap: matches counted at most.
+        negatable: a match after a negation (``negations``) in the same clause does not count.
+        cues: regular expressions, case ignored.
+    """
+
+    name: str
+    category: str = ANY_CATEGORY
+    weight: float
+    cap: int = Field(default=3, ge=1)
+    negatable: bool = True
+    cues: tuple[str, ...] = Field(min_length=1)
+
+    _check = field_validator("cues")(_compiled)
+
+
+class Negated(_Part):
+    """What cues after a negation add: they say what will not be done."""
+
+    weight: float
+    cap: int = Field(ge=1)
+
+
+class Convergence(_Part):
+    """When a response converges: the groups' points, summed, reach the threshold.
+
+    Attributes:
+        threshold: points from which a response converges.
+        negation_words: how many words before a cue a negation still reaches it.
+        negations: regular expressions of negations.
+        negated: points for cues that stand after a negation, over all groups together.
+        groups: the cues.
+    """
+
+    threshold: float
+    negation_words: int = Field(ge=0)
+    negations: tuple[str, ...]
+    negated: Negated
+    groups: tuple[Group, ...] = Field(min_length=1)
+
+    _check = field_validator("negations")(_compiled)
+
+
+class Rubric(_Part):
+    """The whole rubric.
+
+    Attributes:
+        version: raised with every change that is published.
+        language: of the cues; responses in another language are not understood.
+        common_words: function words, for the measure ``common_share``.
+        role_marks: patterns of a dialogue's turns or a template's tags.
+        nonsense: rules, tried in order before everything else.
+        refusal: tried next.
+        convergence: tried last; what it does not claim is ``no_convergence``.
+    """
+
+    version: str
+    language: Literal["en"]
+    common_words: tuple[str, ...]
+    role_marks: tuple[str, ...]
+    nonsense: tuple[NonsenseRule, ...]
+    refusal: RefusalRule
+    convergence: Convergence
+
+    _check = field_validator("role_marks")(_compiled)
+
+    @field_validator("common_words", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @cached_property
+    def marks(self) -> tuple[re.Pattern[str], ...]:
+        """The compiled role marks."""
+        return tuple(re.compile(mark, re.IGNORECASE | re.MULTILINE) for mark in self.role_marks)
+
+
+def load_rubric(path: Path | None = None) -> Rubric:
+    """Read and check a rubric.
+
+    Args:
+        path: a YAML file; None is the built-in rubric.
+
+    Raises:
+        UserError: the file cannot be read or does not fit; names the field.
+    """
+    source = BUILTIN if path is None else path
+    try:
+        content = yaml.safe_load(read_text(source))
+    except yaml.YAMLError as error:
+        raise UserError(f"is no YAML file: {error}", where=source) from error
+    try:
+        return Rubric.model_validate(content)
+    except ValidationError as error:
+        raise UserError(explain(error), where=source) from error

@@ -1,0 +1,127 @@
+"""Running a judge over completions, with the store between them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from steerability.judges.base import Judge, Settling, Verdict, label_key
+from steerability.protocol.records import JUDGE_FAILED, JudgeInput, Label
+from steerability.support.canonical import digest
+from steerability.support.console import Progress
+from steerability.support.errors import UserError
+from steerability.support.jsonl import read_records
+from steerability.support.store import Store
+
+_FIELDS = ("label", "reason", "probabilities")
+
+_NOT_ITS_OWN = "not judged: the endpoint's filter kept back the model's own text, or part of it"
+_SHOWN = set(JudgeInput.model_fields)
+
+
+class _Unsteered(JudgeInput):
+    scenario_prompt: str
+
+
+def read_cells(path: Path, *, blind: bool = False) -> list[JudgeInput]:
+    """Return the completions of a JSON-lines file.
+
+    Args:
+        path: one object a line with ``id, category, context, prompt, response``; of further fields
+            only ``finish_reason`` is read, which tells what an endpoint filtered.
+        blind: show the judge ``scenario_prompt``, the prompt without the intervention's text.
+
+    Raises:
+        UserError: the file cannot be read, a line does not fit, or an id comes twice.
+    """
+    cells: list[JudgeInput] = list(read_records(path, _Unsteered if blind else JudgeInput))
+    if blind:
+        bare = [cell for cell in cells if isinstance(cell, _Unsteered)]
+        cells = [
+            JudgeInput(**cell.model_dump(include=_SHOWN) | {"prompt": cell.scenario_prompt})
+            for cell in bare
+        ]
+    counts = Counter(cell.id for cell in cells)
+    twice = next((identity for identity, count in counts.items() if count > 1), None)
+    if twice is not None:
+        raise UserError(f"the id {twice} comes twice", where=path, mend="ids name one cell each")
+    return cells
+
+
+def run_judge(
+    judge: Judge,
+    cells: Sequence[JudgeInput],
+    *,
+    name: str | None = None,
+    store: Store | None = None,
+    log: Path | None = None,
+) -> list[Label]:
+    """Label every cell, each label made once for all that ask for it.
+
+    Args:
+        judge: the judge.
+        cells: the completions.
+        name: what the labels call the judge; by default its kind.
+        store: where labels are looked up and kept as soon as each is made; None keeps none.
+        log: a file for the plain lines.
+
+    Returns:
+        One label per cell, in the order of ``cells``.
+    """
+    if isinstance(judge, Settling):
+        judge.settle([cell for cell in cells if not cell.filtered])
+    keys = [label_key(cell, judge.definition) for cell in cells]
+    names = [digest(key) for key in keys]
+    if store is not None:
+        store.check_writable()
+    values: dict[str, dict[str, Any]] = {}
+    wanted: dict[str, int] = {}
+    for place, (key, object_name) in enumerate(zip(keys, names, strict=True)):
+        if object_name in values or object_name in wanted:
+            continue
+        found = store.get(key) if store is not None else None
+        if found is not None:
+            values[object_name] = found
+        else:
+            wanted[object_name] = place
+    made = len(wanted)
+    place_of = {cells[place].id: place for place in wanted.values()}
+    with Progress("judge", made, log=log, unit="") as progress:
+        for verdict in _verdicts(judge, [cells[place] for place in wanted.values()]):
+            place = place_of.pop(verdict.id)
+            values[names[place]] = _value(verdict)
+            if store is not None:
+                store.put(keys[place], values[names[place]])
+            progress.advance()
+        if place_of:
+            raise RuntimeError(f"{judge.name} gave no verdict on {', '.join(sorted(place_of))}")
+        labels = [
+            Label(
+                id=cell.id,
+                judge=name or judge.name,
+                key=object_name,
+                **{field: values[object_name][field] for field in _FIELDS},
+            )
+            for cell, object_name in zip(cells, names, strict=True)
+        ]
+        failed = sum(label.label == JUDGE_FAILED for label in labels)
+        note = f"{failed} judge_failed" if failed else ""
+        extra = getattr(judge, "closing_note", "")
+        note = ", ".join(part for part in (note, extra) if part)
+        progress.close_with(len(cells), len(cells) - made, made, note)
+    return labels
+
+
+def _verdicts(judge: Judge, cells: Sequence[JudgeInput]) -> Iterator[Verdict]:
+    """Yield a judge's verdicts; a reply that an endpoint filtered is not put to it."""
+    for cell in cells:
+        if cell.filtered:
+            yield Verdict(id=cell.id, label=JUDGE_FAILED, reason=_NOT_ITS_OWN)
+    yield from judge.label([cell for cell in cells if not cell.filtered])
+
+
+def _value(verdict: Verdict) -> dict[str, Any]:
+    value: dict[str, Any] = {field: getattr(verdict, field) for field in _FIELDS}
+    if verdict.answers:
+        value["answers"] = list(verdict.answers)
+    return value

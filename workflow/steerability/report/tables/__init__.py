@@ -1,0 +1,1 @@
+"""Table 1 and its forms for readers."""

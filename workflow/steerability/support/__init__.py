@@ -1,0 +1,1 @@
+"""Support: files, store, JSON, tables, console, errors and retries; knows nothing of the rest."""

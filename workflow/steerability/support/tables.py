@@ -1,0 +1,122 @@
+"""CSV files as the product writes and reads them: UTF-8, one header, line feeds as line ends."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from steerability.support.errors import UserError
+from steerability.support.files import read_text, write_atomic
+from steerability.support.jsonl import explain
+
+Field = str | int | None
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Field]]) -> None:
+    """Write rows under a header, atomically; None is an empty field.
+
+    Args:
+        path: the file to write.
+        columns: the header; every row must hold exactly these names.
+        rows: field by column name, numbers already rounded to the decimals to publish.
+
+    Raises:
+        ValueError: a row lacks a column or has one that is not in the header.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        if row.keys() != set(columns):
+            raise ValueError(f"{path.name}: {sorted(row.keys() ^ set(columns))} do not match")
+        writer.writerow(["" if row[name] is None else row[name] for name in columns])
+    write_atomic(path, text.getvalue().encode("utf-8"))
+
+
+def read_csv(
+    path: Path, required: Sequence[str], numbers: Sequence[str] = ()
+) -> list[dict[str, str]]:
+    """Return the rows of a CSV file, every field as text.
+
+    Args:
+        path: a UTF-8 file with a header.
+        required: columns that must be there; further ones are kept.
+        numbers: columns that must be there and hold a number or nothing in every row.
+
+    Raises:
+        UserError: the file cannot be read, lacks a column, has a row of another length, or a
+            field of ``numbers`` is none.
+    """
+    text = read_text(path)
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = next(reader, [])
+    missing = [name for name in (*required, *numbers) if name not in header]
+    if missing:
+        raise UserError(f"lacks the column {missing[0]}", where=path)
+    rows = []
+    for fields in reader:
+        if len(fields) != len(header):
+            raise UserError(
+                f"{len(fields)} fields where the header has {len(header)}",
+                where=f"{path} line {reader.line_num}",
+            )
+        row = dict(zip(header, fields, strict=True))
+        for name in numbers:
+            parse_number(row[name], f"{path} line {reader.line_num}", name)
+        rows.append(row)
+    return rows
+
+
+def parse_number(text: str, where: Path | str, column: str) -> Decimal | None:
+    """Return the number that a field holds, None where it is empty.
+
+    Raises:
+        UserError: it holds anything else, infinity and NaN included.
+    """
+    if not text:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite():
+        raise UserError(f"{column} is no number: {text}", where=where)
+    return number
+
+
+def read_pinned(path: Path, record: type[RecordT], what: str) -> dict[str, RecordT]:
+    """Return the rows of a table of pins by their column ``name``, in the order of the table.
+
+    Args:
+        path: a UTF-8 file whose header is exactly the record's fields.
+        record: the pydantic model that each row must fit; has a field ``name``.
+        what: what the table is called in messages.
+
+    Raises:
+        UserError: the file is missing, a row is wrong, or a name stands twice; names the line.
+    """
+    columns = tuple(record.model_fields)
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the {what} table cannot be read: {error}", where=path) from error
+    rows = csv.DictReader(io.StringIO(content))
+    if tuple(rows.fieldnames or ()) != columns:
+        raise UserError("the columns are not " + ",".join(columns), where=f"{path} line 1")
+    found: dict[str, RecordT] = {}
+    for row in rows:
+        where = f"{path} line {rows.line_num}"
+        if None in row or None in row.values():
+            raise UserError(f"not {len(columns)} fields", where=where)
+        if row["name"] in found:
+            raise UserError(f"{row['name']} stands twice", where=where)
+        try:
+            found[row["name"]] = record.model_validate(row)
+        except ValidationError as error:
+            raise UserError(explain(error), where=where) from error
+    return found
