@@ -26,21 +26,21 @@ def figure_files():
     return shlex.join(words)
 
 
+def drawing(figure):
+    """A figure's SVG in `snakemake --report`, with the caption of its kind."""
+    return report(
+        f"{RUN}/figures/{figure.name}.svg",
+        caption=f"../report/figures/{figure.kind}.rst",
+        category="Figures",
+        labels={"name": figure.title},
+    )
+
+
 def drawn():
     """Every figure as SVG, with its caption in the report, and as PNG."""
     figures = figures_of(STUDY, measured=bool(measured()))
-    return [
-        *(
-            report(
-                f"{RUN}/figures/{figure.name}.svg",
-                caption=f"../report/figures/{figure.kind}.rst",
-                category="Figures",
-                labels={"name": figure.title},
-            )
-            for figure in figures
-        ),
-        *(f"{RUN}/figures/{figure.name}.png" for figure in figures),
-    ]
+    vector = [drawing(figure) for figure in figures]
+    return vector + [f"{RUN}/figures/{figure.name}.png" for figure in figures]
 
 
 def comparison():
