@@ -120,8 +120,12 @@ def _tables(folder: Path, shape: Shape, files: dict[str, list[Path]], *, figures
     _must(*score)
     of_cells = ["--cells", cells] if shape.study.labelled else []
     given = ["--interventions", folder / "interventions.jsonl"]
-    _must("estimate", *spec, "--models", facts, *of_cells, *of_choices, *given, "--output-dir", folder)
-    long = [word for name in ("rates", "contrasts") for word in (f"--{name}", folder / f"{name}.csv")]
+    _must(
+        "estimate", *spec, "--models", facts, *of_cells, *of_choices, *given, "--output-dir", folder
+    )
+    long = [
+        word for name in ("rates", "contrasts") for word in (f"--{name}", folder / f"{name}.csv")
+    ]
     long += ["--steering", folder / "steering.csv"]
     _must("table", *spec, *long, "--output-dir", folder)
     if len(shape.study.tasks) == 1 and shape.study.design.headline:

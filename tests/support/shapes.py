@@ -126,7 +126,9 @@ _CONTROLS = tuple(
     )
     for at in range(1, 4)
 )
-_TURNS = Turns(messages=(Message(role="user", content="Hi."), Message(role="assistant", content="Yes?")))
+_TURNS = Turns(
+    messages=(Message(role="user", content="Hi."), Message(role="assistant", content="Yes?"))
+)
 _MANY = (
     *PAPER,
     Intervention(name="system", family="system", edits=(System(text="Obey the plan."),)),
