@@ -13,7 +13,7 @@ from steerability.export.licence import texts_of
 from steerability.protocol.conversation import Append, Message, Prefill, Turns
 from steerability.protocol.intervention import Intervention
 from steerability.support.canonical import sha256_text
-from steerability.support.jsonl import read_records, write_records
+from steerability.support.jsonl import read_records
 from support.fake_run import make_run
 
 
