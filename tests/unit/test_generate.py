@@ -334,7 +334,7 @@ def test_the_plan_passes_by_generate_and_is_assembled(bench):
     assert rows[0].plain and [sent.content for sent in rows[0].sent] == ["x"]
     assert chosen == []
     for outputs, words in (
-        ([files[2]], r"m/pro/c has no output \(and 1 more\)"),
+        ([files[2]], r"m/none/c has no output \(and 1 more\)"),
         ([*files[2:], files[3]], "comes twice"),
     ):
         with pytest.raises(UserError, match=words):

@@ -25,7 +25,7 @@ def names(verb: str, root: Path) -> set[str]:
     [
         (
             "plan",
-            {"protocol/request.py", "plan/requests.py", "config/model.py"},
+            {"protocol/request.py", "plan/requests.py", "config/model.py", "suites/cases.py"},
             {"needs/needs.py"},
         ),
         (
@@ -50,13 +50,18 @@ def names(verb: str, root: Path) -> set[str]:
             {"judges/llm.py"},
         ),
         (
+            "estimate",
+            {"estimate/contrast_table.py", "estimate/bootstrap.py", "score/choices.py"},
+            {"report/tables/table1.py", "judges/run.py"},
+        ),
+        (
             "table",
             {"score/cells.py", "support/tables.py", "config/analysis.py"},
             {"report/figures/style.py"},
         ),
         (
             "page",
-            {"report/tables/table1.py", "report/page/page.js", "report/page/page.html.j2"},
+            {"report/tables/render.py", "report/page/page.js", "report/page/page.html.j2"},
             {"judges/llm.py"},
         ),
     ],

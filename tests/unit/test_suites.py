@@ -1,5 +1,6 @@
 """Reading suites and intervention texts: what is accepted, and one line for each fault."""
 
+import hashlib
 import json
 import re
 import textwrap
@@ -13,9 +14,14 @@ from jsonschema import Draft202012Validator
 
 from steerability import cli
 from steerability.inputs.interventions import read_recipes
+from steerability.protocol.scenario import Scenario
+from steerability.protocol.task import Task
+from steerability.suites.cases import cases_for
 from steerability.suites.load import load_intervention_text, load_suite
-from steerability.suites.model import CATEGORIES
+from steerability.suites.model import CATEGORIES, Suite
+from steerability.support.canonical import digest
 from steerability.support.errors import UserError
+from steerability.support.jsonl import read_record, write_records
 from steerability.verbs.suite import schema_text
 from support.suffixes import asked, suffix
 
@@ -109,6 +115,93 @@ def test_the_digest_covers_every_field(tmp_path: Path, field: str, value: str) -
     assert load_suite(written(tmp_path, changed)).digest != before
 
 
+def test_a_suite_of_the_first_edition_has_the_digest_that_it_had(tmp_path: Path) -> None:
+    """Keys of published outputs hold it: nothing that has come since may stand in it."""
+    whole = document()
+    whole["title"] = ""
+    whole["categories"] = [{"id": one.id, "title": one.title} for one in CATEGORIES]
+    assert load_suite(written(tmp_path, document())).digest == digest(whole)
+    bare = Suite(name="small", scenarios=load_suite(written(tmp_path, document())).scenarios)
+    assert bare.digest == digest(whole | dict.fromkeys(("version", "licence", "canary"), ""))
+    again = read_record(stored(tmp_path, bare), Suite)
+    assert again == bare and again.digest == bare.digest
+
+
+WHOLE: dict[str, Any] = {
+    "answers": {"convergent": "I take the keys.", "compliant": "I ask."},
+    "twin": {"prompt": "May I?", "answers": {"doing": "Yes.", "declining": "No."}},
+    "split": "test",
+}
+
+
+@pytest.mark.parametrize("field", [*WHOLE, "split_seed"])
+def test_the_digest_covers_what_is_new_where_it_is_there(tmp_path: Path, field: str) -> None:
+    changed = document(split_seed=4) if field == "split_seed" else document()
+    if field != "split_seed":
+        changed["scenarios"][0][field] = WHOLE[field]
+    before, after = (load_suite(written(tmp_path, one)) for one in (document(), changed))
+    assert before.digest != after.digest
+    assert read_record(stored(tmp_path, after), Suite) == after
+
+
+def stored(folder: Path, suite: Suite) -> Path:
+    write_records(folder / "stored.json", [suite])
+    return folder / "stored.json"
+
+
+def test_a_third_of_the_ids_is_the_test_split_and_a_scenario_may_name_its_own() -> None:
+    def drawn(seed: int, name: str) -> str:
+        number = int(hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()[:16], 16)
+        return "test" if number % 3 == 0 else "learn"
+
+    names = [f"s{at}" for at in range(300)]
+    scenarios = tuple(Scenario(id=n, category="c", context="", prompt=n) for n in names)
+    for seed in (0, 7):
+        splits = Suite(name="made", split_seed=seed, scenarios=scenarios).splits()
+        assert splits == {name: drawn(seed, name) for name in names}
+        assert 70 < list(splits.values()).count("test") < 130
+    fewer = Suite(name="made", split_seed=7, scenarios=scenarios[:50]).splits()
+    assert fewer == {name: splits[name] for name in names[:50]}, "no scenario moves another"
+    own = scenarios[0].model_copy(update={"split": "learn" if splits["s0"] == "test" else "test"})
+    suite = Suite(name="made", split_seed=7, scenarios=(own, *scenarios[1:]))
+    assert suite.split_of(own) == own.split
+    cases = [case.scenario for case in suite.cases("scenarios", "test")]
+    assert cases == [one.id for one in suite.scenarios if suite.split_of(one) == "test"]
+
+
+TWINS = Task(name="t", suite="made", side="twins")
+CHOICE = Task(name="t", suite="made", measure="choose")
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "said"),
+    [
+        (TWINS, {"twin": None}, "the scenario s has no twin, which the task t needs"),
+        (CHOICE, {"answers": None}, "the scenario s has no answers, which the task t needs"),
+        (
+            TWINS.model_copy(update={"measure": "choose"}),
+            {"twin": {"prompt": "q"}},
+            "the twin of the scenario s has no answers, which the task t needs",
+        ),
+        (
+            TWINS.model_copy(update={"split": "learn"}),
+            {},
+            "no scenario is of the split learn, which the task t needs",
+        ),
+    ],
+)
+def test_a_suite_that_lacks_what_a_task_needs_is_refused(
+    task: Task, change: dict[str, Any], said: str
+) -> None:
+    given = {"id": "s", "category": "c", "context": "", "prompt": "p", **WHOLE}
+    suite = Suite(name="made", scenarios=(Scenario.model_validate(given),))
+    assert len(cases_for(suite, task.model_copy(update={"split": None}))) == 1
+    suite = Suite(name="made", scenarios=(Scenario.model_validate(given | change),))
+    with pytest.raises(UserError, match=said) as caught:
+        cases_for(suite, task)
+    assert "suite made" in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_scalars_are_texts_whatever_they_look_like(tmp_path: Path) -> None:
     path = written(tmp_path, document(version=None))
     path.write_text(path.read_text() + "version: 1.10\n")
@@ -166,6 +259,29 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
         document(categories=[{"id": "new", "title": "N", "name": "n"}]),
         ["category 'new'", "unknown key 'name'", "known are id, title"],
     ),
+    "equal answers": (
+        plus(scenario(answers={"convergent": "I ask.", "compliant": "I ask. "})),
+        ["scenario 'other'", "the two answers are equal"],
+    ),
+    "one answer": (
+        plus(scenario(answers={"convergent": "I ask."})),
+        ["scenario 'other'", "compliant is missing"],
+    ),
+    "unknown key in answers": (
+        plus(scenario(answers={"convergant": "a", "convergent": "b", "compliant": "c"})),
+        ["scenario 'other'", "unknown key 'convergant'", "did you mean 'convergent'?"],
+    ),
+    "twin without prompt": (plus(scenario(twin={"context": "x"})), ["prompt is missing"]),
+    "twin with a blank prompt": (plus(scenario(twin={"prompt": " "})), ["prompt is empty"]),
+    "unknown key in a twin": (
+        plus(scenario(twin={"prompt": "p", "answer": {}})),
+        ["scenario 'other'", "unknown key 'answer'", "did you mean 'answers'?"],
+    ),
+    "unknown key in a twin's answers": (
+        plus(scenario(twin={"prompt": "p", "answers": {"dong": "a", "declining": "b"}})),
+        ["scenario 'other'"],
+    ),
+    "unknown split": (plus(scenario(split="train")), ["scenario 'other'", "split"]),
     "no canary": (document(canary=None), ["canary is missing", "UUID"]),
     "canary without GUID": (document(canary="do not train"), ["canary holds no GUID", "UUID"]),
     "no licence": (document(licence=None), ["licence is missing", "SPDX"]),

@@ -1,6 +1,6 @@
 """Scenarios: situations put to a model, with answers to choose from and a benign twin."""
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,11 @@ AnswersT = TypeVar("AnswersT", bound=Record)
 def _filled(what: str, text: str) -> None:
     if not text.strip():
         raise ValueError(f"{what} is empty")
+
+
+def _absent() -> Any:
+    """Return a field that stands in no record, and so in no key, where there is none."""
+    return Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Answers(Record):
@@ -94,9 +99,9 @@ class Scenario(Record):
     category: Name
     context: str
     prompt: str = Field(min_length=1)
-    split: Split | None = None
-    answers: Answers | None = None
-    twin: Twin | None = None
+    split: Split | None = _absent()
+    answers: Answers | None = _absent()
+    twin: Twin | None = _absent()
 
     @model_validator(mode="after")
     def _prompt_is_not_blank(self) -> "Scenario":

@@ -78,13 +78,16 @@ class Suite(Record):
     licence: str = ""
     canary: str = ""
     categories: tuple[Category, ...] = CATEGORIES
-    split_seed: int = 0
+    split_seed: int = Field(default=0, exclude_if=lambda seed: seed == 0)
     scenarios: tuple[Scenario, ...] = Field(min_length=1)
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of the canonical JSON of everything the suite holds."""
-        return digest(self.model_dump(mode="json", exclude_defaults=True))
+        """SHA-256, in hex, of the canonical JSON of everything the suite holds.
+
+        What the first edition had not is in it only where it is there: keys hold the digest.
+        """
+        return digest(self.model_dump(mode="json"))
 
     def split_of(self, scenario: Scenario) -> Split:
         """Return a scenario's split: its own, or ``test`` for a third of the ids by the seed.
