@@ -259,29 +259,6 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
         document(categories=[{"id": "new", "title": "N", "name": "n"}]),
         ["category 'new'", "unknown key 'name'", "known are id, title"],
     ),
-    "equal answers": (
-        plus(scenario(answers={"convergent": "I ask.", "compliant": "I ask. "})),
-        ["scenario 'other'", "the two answers are equal"],
-    ),
-    "one answer": (
-        plus(scenario(answers={"convergent": "I ask."})),
-        ["scenario 'other'", "compliant is missing"],
-    ),
-    "unknown key in answers": (
-        plus(scenario(answers={"convergant": "a", "convergent": "b", "compliant": "c"})),
-        ["scenario 'other'", "unknown key 'convergant'", "did you mean 'convergent'?"],
-    ),
-    "twin without prompt": (plus(scenario(twin={"context": "x"})), ["prompt is missing"]),
-    "twin with a blank prompt": (plus(scenario(twin={"prompt": " "})), ["prompt is empty"]),
-    "unknown key in a twin": (
-        plus(scenario(twin={"prompt": "p", "answer": {}})),
-        ["scenario 'other'", "unknown key 'answer'", "did you mean 'answers'?"],
-    ),
-    "unknown key in a twin's answers": (
-        plus(scenario(twin={"prompt": "p", "answers": {"dong": "a", "declining": "b"}})),
-        ["scenario 'other'"],
-    ),
-    "unknown split": (plus(scenario(split="train")), ["scenario 'other'", "split"]),
     "no canary": (document(canary=None), ["canary is missing", "UUID"]),
     "canary without GUID": (document(canary="do not train"), ["canary holds no GUID", "UUID"]),
     "no licence": (document(licence=None), ["licence is missing", "SPDX"]),
