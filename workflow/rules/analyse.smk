@@ -22,6 +22,7 @@ rule score:
     params:
         completions=lambda wildcards, input: repeat("--completions", input.completions),
         labels=lambda wildcards, input: repeat("--labels", input.labels),
+        program=code_contents("score"),
     shell:
         "python -m steerability --log {log:q} score {params.completions} {params.labels} "
         "--output {output:q}"
@@ -47,6 +48,7 @@ rule table:
         notes=judge_notes(),
         remark=absent_remark(),
         analysis=spec(CONFIG.analysis),
+        program=code_contents("table"),
     shell:
         "python -m steerability --log {log:q} table --cells {input.cells:q} "
         "--judge {params.judge:q} --analysis {params.analysis:q} --output-dir {params.folder:q} "
@@ -81,6 +83,12 @@ rule statistics:
             *(word for path in input.reference for word in ("--reference", path)),
             *(["--calibration", input.calibration] if input.calibration else []),
         ],
+        content=contents(
+            HOME / CONFIG.sources.published,
+            *(HOME / path for path in CONFIG.analysis.reference_labels),
+            *([CONFIG.analysis.calibration] if CONFIG.analysis.calibration else []),
+        ),
+        program=code_contents("statistics"),
     shell:
         "python -m steerability --log {log:q} statistics --cells {input.cells:q} "
         "--judge {params.judge:q} --analysis {params.analysis:q} --published {input.published:q} "
@@ -106,6 +114,8 @@ rule figures:
         notes=judge_notes(),
         analysis=spec(CONFIG.analysis),
         files=figure_files(),
+        content=contents(HOME / CONFIG.sources.published, *CONFIG.analysis.ablations.values()),
+        program=code_contents("figures"),
     shell:
         "python -m steerability --log {log:q} figures --cells {input.cells:q} "
         "--judge {params.judge:q} --analysis {params.analysis:q} --published {input.published:q} "

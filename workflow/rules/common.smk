@@ -14,6 +14,7 @@ from steerability.support.errors import exit_if_wrong
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.rules.code import code_of
+from steerability.rules.contents import digest_of_contents, input_digests
 from steerability.inputs.availability import at_hand, training
 from steerability.transcripts.runs import files_of, published_runs
 
@@ -43,6 +44,20 @@ def code(*verbs):
     """Files of the package that decide what a rule's verbs make; it reruns when they change."""
     package = HOME / "workflow" / "steerability"
     return sorted({str(path) for verb in verbs for path in code_of(verb, package)})
+
+
+def contents(*paths):
+    """One digest over files that the config names: a rule reruns when a content changes.
+
+    Times do not tell: a file may be replaced by one that is older.
+    """
+    with exit_if_wrong():
+        return digest_of_contents(paths)
+
+
+def code_contents(*verbs):
+    """The same over the files of the package that decide what a rule's verbs make."""
+    return contents(*code(*verbs))
 
 
 def spec(record):
@@ -196,6 +211,18 @@ def judge_inputs(name):
     weights = getattr(entry, "weights", None)
     files = [str(HOME / rubric)] if rubric else []
     return files + ([weights_file(weights)] if weights else []) + distilled_files(name)
+
+
+def named_contents():
+    """Path and digest of every file that the config names, as JSON, for the manifest."""
+    with exit_if_wrong():
+        return canonical_json(input_digests(CONFIG, HOME)).decode()
+
+
+def judge_contents(name):
+    """The digest of a judge's rubric, where it has one."""
+    rubric = getattr(judge(name), "rubric", None)
+    return contents(*([HOME / rubric] if rubric else []))
 
 
 def judge_options(name):

@@ -75,6 +75,8 @@ rule suffix:
         image("analysis")
     params:
         sources=read_sources_from(),
+        content=contents(HOME / CONFIG.sources.suffixes),
+        program=code_contents("suffix"),
     shell:
         "python -m steerability --log {log:q} suffix {wildcards.intervention} {params.sources} "
         "--suffixes {input.suffixes:q} --output {output:q}"

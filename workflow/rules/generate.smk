@@ -22,6 +22,8 @@ rule suite:
         image("analysis")
     params:
         options=suite_options(),
+        content=contents(*suite_file()),
+        program=code_contents("suite"),
     shell:
         "python -m steerability --log {log:q} suite {input.suite:q} {params.options} "
         "--output {output:q}"
@@ -39,6 +41,8 @@ rule interventions:
         image("analysis")
     params:
         texts=[f"{name}={text}" for name, text in intervention_texts().items()],
+        content=intervention_contents(),
+        program=code_contents("interventions"),
     shell:
         "python -m steerability --log {log:q} interventions {params.texts:q} --output {output:q}"
 
@@ -60,6 +64,8 @@ rule plan:
         limit=f"--max-tokens {CONFIG.max_tokens}" if CONFIG.max_tokens else "",
         context="" if CONFIG.context == "sent" else "--no-context",
         template=lambda wildcards, input: repeat("--template", input.template),
+        content=lambda wildcards: contents(*template_input(wildcards.model)),
+        program=code_contents("plan"),
     shell:
         "python -m steerability --log {log:q} plan --model {wildcards.model} "
         "--spec {params.spec:q} --suite {input.suite:q} --interventions {input.interventions:q} "
@@ -91,6 +97,7 @@ rule generate:
         store=CONFIG.store,
         parallel=CONFIG.parallel,
         gpu_layers=CONFIG.gpu_layers,
+        program=code_contents("generate"),
     shell:
         "python -m steerability --log {log:q} generate --weights {input.weights:q} {params.sha256} "
         "--requests {input.requests:q} --output {output.outputs:q} --facts {output.facts:q} "
@@ -112,6 +119,7 @@ rule query:
     params:
         options=lambda wildcards: endpoint_options(wildcards.model),
         store=CONFIG.store,
+        program=code_contents("query"),
     shell:
         "python -m steerability --log {log:q} query {params.options} --requests {input.requests:q} "
         "--output {output.outputs:q} --facts {output.facts:q} --store {params.store:q}"
@@ -133,6 +141,7 @@ rule assemble:
     params:
         requests=lambda wildcards, input: repeat("--requests", input.requests),
         outputs=lambda wildcards, input: repeat("--outputs", input.outputs),
+        program=code_contents("assemble"),
     shell:
         "python -m steerability --log {log:q} assemble {params.requests} {params.outputs} "
         "--suite {input.suite:q} --interventions {input.interventions:q} --output {output:q}"

@@ -23,6 +23,8 @@ rule judge:
     params:
         kind=lambda wildcards: judge(wildcards.judge).kind,
         options=lambda wildcards: judge_options(wildcards.judge),
+        content=lambda wildcards: judge_contents(wildcards.judge),
+        program=code_contents("judge"),
         store=CONFIG.store,
         gpu_layers=CONFIG.gpu_layers,
     shell:
@@ -45,6 +47,7 @@ if DISTILS and not TRANSCRIPTS:
             image("analysis")
         params:
             sources=read_sources_from(),
+            program=code_contents("suite"),
         shell:
             "python -m steerability --log {log:q} suite --instrumentaleval published "
             "{params.sources} --output {output:q}"
@@ -75,6 +78,8 @@ if TRAINING_RUNS:
             ),
             sources=read_sources_from(),
             pins=lambda wildcards: pins(files_of(TRAINING_RUNS[wildcards.published])),
+            content=contents(HOME / CONFIG.sources.suffixes),
+            program=code_contents("transcribe"),
             store=CONFIG.store,
         shell:
             "python -m steerability --log {log:q} transcribe --model {wildcards.published} "
@@ -107,6 +112,8 @@ if DISTILS:
         params:
             folder=lambda wildcards, output: os.path.dirname(output.pointer),
             pins=training_pins(),
+            content=contents(HOME / "workflow" / "judges" / "rules.yaml"),
+            program=code_contents("distil", "transcribe"),
         shell:
             "python -m steerability --log {log:q} distil --completions {input.completions:q} "
             "--labels {input.labels:q} --definition {input.rubric:q} "
@@ -140,6 +147,7 @@ if TRANSCRIPTS:
                 f"--seed {CONFIG.analysis.seed} --resamples {CONFIG.analysis.resamples} "
                 f"--confidence {CONFIG.analysis.confidence}"
             ),
+            program=code_contents("agreement"),
         shell:
             "python -m steerability --log {log:q} agreement --completions {input.completions:q} "
             "--reference {input.reference:q} {params.labels} {params.tuned} {params.held_out} "

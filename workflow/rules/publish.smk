@@ -29,6 +29,7 @@ rule page:
         run=CONFIG.run,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         notes=judge_notes(),
+        program=code_contents("page"),
     shell:
         "python -m steerability --log {log:q} page --run {params.run:q} {params.folder:q} "
         "{params.notes:q}"
@@ -48,6 +49,8 @@ rule publish:
     params:
         run=CONFIG.run,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
+        inputs=named_contents(),
+        program=code_contents("publish"),
     shell:
-        "python -m steerability --log {log:q} publish --run {params.run:q} {params.folder:q} "
-        "{input.published:q} {input.tables:q}"
+        "python -m steerability --log {log:q} publish --run {params.run:q} "
+        "--inputs {params.inputs:q} {params.folder:q} {input.published:q} {input.tables:q}"

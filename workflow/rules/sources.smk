@@ -75,6 +75,11 @@ def intervention_texts():
     return {name: files.get(name, "") for name in CONFIG.interventions}
 
 
+def intervention_contents():
+    """The digest of the texts that the config names; recovered ones follow from pinned files."""
+    return contents(*intervention_files(CONFIG, HOME).values())
+
+
 def intervention_inputs():
     return [text for text in intervention_texts().values() if text]
 

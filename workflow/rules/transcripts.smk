@@ -34,6 +34,8 @@ rule transcribe:
         judge=published_judge(),
         sources=read_sources_from(),
         store=CONFIG.store,
+        content=contents(HOME / CONFIG.sources.suffixes),
+        program=code_contents("transcribe"),
     shell:
         "python -m steerability --log {log:q} transcribe --model {wildcards.model} "
         "--published {params.published:q} --size {params.size:q} --stage {params.stage:q} "
@@ -53,6 +55,9 @@ rule compare_published:
         f"{RUN}/logs/compare-published.log",
     container:
         image("analysis")
+    params:
+        content=contents(HOME / CONFIG.sources.published),
+        program=code_contents("compare-published"),
     shell:
         "python -m steerability --log {log:q} compare-published --table {input.table:q} "
         "--reference {input.reference:q} --output {output:q}"

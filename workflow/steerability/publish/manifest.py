@@ -11,7 +11,7 @@ import platform
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -43,12 +43,23 @@ _PACKAGES = ("snakemake", "llama-cpp-python", "numpy", "pandas", "matplotlib", "
 
 
 class Manifest(Record):
-    """What ``manifest.json`` holds."""
+    """What ``manifest.json`` holds.
+
+    Attributes:
+        run: the run's name.
+        digest: over all published files.
+        stages: the same by stage.
+        files: SHA-256 by name, relative to the run's folder.
+        inputs: SHA-256 of the files that the config named, by path as the config led to them;
+            outside the digests, as a path says nothing of the result.
+        facts: what is worth knowing and no part of the result.
+    """
 
     run: str
     digest: str
     stages: dict[str, str]
     files: dict[str, str]
+    inputs: dict[str, str] = Field(default_factory=dict)
     facts: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -139,13 +150,19 @@ def _seconds(path: Path) -> float | None:
     return float(rows[1][rows[0].index("s")])
 
 
-def build_manifest(run: str, folder: Path, files: Iterable[Path] | None = None) -> Manifest:
+def build_manifest(
+    run: str,
+    folder: Path,
+    files: Iterable[Path] | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> Manifest:
     """Digest every published file of a run.
 
     Args:
         run: the run's name.
         folder: the run's folder.
         files: the published files and folders; None takes all that lie in the folder.
+        inputs: SHA-256 by path of the files that the config named.
 
     Raises:
         UserError: the folder is missing or holds a file that no stage made.
@@ -158,6 +175,7 @@ def build_manifest(run: str, folder: Path, files: Iterable[Path] | None = None) 
         digest=digest_of(digests),
         stages=digests_by_stage(digests),
         files=digests,
+        inputs=dict(inputs or {}),
         facts=gather_facts(folder),
     )
 
@@ -187,6 +205,73 @@ def differences(files: Mapping[str, str], here: Mapping[str, str]) -> Iterable[s
             yield f"{name} is not in the manifest: no rule of this run made it, move it away"
         elif files[name] != here[name]:
             yield f"{name} changed: {files[name]} in the manifest, {here[name]} here"
+
+
+def vouched_file(folder: Path, manifest: Manifest, name: str) -> Path:
+    """Return the path of a published file, which is what the manifest says.
+
+    Args:
+        folder: the run's folder.
+        manifest: the run's.
+        name: the file, relative to the folder.
+
+    Raises:
+        UserError: the manifest contradicts itself or does not name the file, or the file is
+            missing or another one.
+    """
+    if digest_of(manifest.files) != manifest.digest:
+        raise UserError(
+            "the manifest's digest is not that of its files",
+            where=folder / MANIFEST,
+            mend="run the workflow again",
+        )
+    path, wanted = folder / name, manifest.files.get(name)
+    try:
+        actual = sha256_file(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot be read: {error.strerror}", where=path, mend="run the workflow again"
+        ) from error
+    if actual != wanted:
+        raise UserError("not as the manifest says", where=path, mend="run the workflow again")
+    return path
+
+
+def models_of(manifest: Manifest) -> list[str]:
+    """Return the models whose completions a manifest names."""
+    found = (name.split("/") for name in sorted(manifest.files))
+    return [
+        parts[1].removesuffix(".jsonl")
+        for parts in found
+        if len(parts) == 2 and parts[0] == "completions"
+    ]
+
+
+class InputChanges(NamedTuple):
+    """How the files that a run's config named stand now: clauses, and paths that are not there."""
+
+    changed: list[str]
+    missing: list[str]
+
+
+def input_changes(inputs: Mapping[str, str]) -> InputChanges:
+    """Compare the files that a config named with their digests.
+
+    A file that is not there is no fault: a run may be checked where only its folder is.
+
+    Args:
+        inputs: SHA-256 by path, relative to the working folder or absolute.
+    """
+    changed, missing = [], []
+    for name, wanted in inputs.items():
+        try:
+            here = sha256_file(Path(name))
+        except OSError:
+            missing.append(name)
+            continue
+        if here != wanted:
+            changed.append(f"{name} changed: {wanted} when the run read it, {here} here")
+    return InputChanges(changed, missing)
 
 
 class Expected(BaseModel):
