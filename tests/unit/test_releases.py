@@ -114,7 +114,50 @@ def made(folder: Path, rows: list[CellRow]) -> Path:
     write_cells(folder / "cells.csv", rows)
     words = ["--cells", str(folder / "cells.csv"), "--judge", "rules", "--output-dir", str(folder)]
     assert cli.run(["table", *words]) == 0
+    return vouched(folder, {row.model for row in rows})
+
+
+def vouched(folder: Path, models: set[str]) -> Path:
+    """Give a run the completions of its models, by name, and its manifest."""
+    (folder / "completions").mkdir(parents=True, exist_ok=True)
+    for name in models:
+        (folder / "completions" / f"{name}.jsonl").write_text("")
+    assert cli.run(["publish", str(folder)]) == 0
     return folder
+
+
+LIMIT = ["--max-anti-convergence", "20"]
+
+
+def refused(run: Path, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """See that the gate refuses a run in one line."""
+    capsys.readouterr()
+    assert cli.run(["gate", str(run), *LIMIT]) == 2
+    error = capsys.readouterr().err
+    assert said in error and len(error.splitlines()) == 1, error
+
+
+def test_the_gate_reads_only_what_the_manifest_vouches_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = ("beta", "1B", "Base")
+    run = made(tmp_path / "run", cells(RUN) + cells({**RUN, "anti": "c" * 40}, other))
+    assert cli.run(["gate", str(run), *LIMIT]) == 1
+    table, manifest = run / "table1.csv", run / "manifest.json"
+    text, vouching = table.read_text(), manifest.read_text()
+    table.write_text("".join(line for line in text.splitlines(True) if "beta" not in line))
+    refused(run, "table1.csv: not as the manifest says", capsys)
+    # published anew, the row is still missing: the manifest names the model's completions
+    assert cli.run(["publish", str(run)]) == 0
+    refused(run, "lacks beta", capsys)
+    table.write_text(text)
+    manifest.write_text(vouching.replace("completions/beta.jsonl", "completions/alpha2.jsonl"))
+    refused(run, "the manifest's digest is not that of its files", capsys)
+    manifest.unlink()
+    refused(run, "the run is not finished", capsys)
+    table.unlink()
+    manifest.write_text(vouching)
+    refused(run, "table1.csv: cannot be read", capsys)
 
 
 def test_the_compare_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,6 +200,12 @@ def test_the_gate_fails_on_a_rate_that_is_not_known(tmp_path: Path) -> None:
     ("row", "said"),
     [
         ({"anti_convergence": "5", "anti_convergence_high": "many"}, "is no number: many"),
+        ({"anti_convergence": "1", "anti_convergence_high": "1_0"}, "is no number: 1_0"),
+        ({"anti_convergence": "-500", "anti_convergence_high": "5"}, "is '-500', not from 0 to"),
+        ({"anti_convergence": "5", "anti_convergence_high": "1e999999"}, "is no number: 1e9999"),
+        ({"anti_convergence": "5", "anti_convergence_high": "1e299"}, "is '1e299', not from 0 to"),
+        ({"anti_convergence": "5", "anti_convergence_high": "nan"}, "is no number: nan"),
+        ({"anti_convergence": "5", "anti_convergence_high": "\u0665"}, "is no number: \u0665"),
         ({"anti_convergence": "5"}, "lacks the column anti_convergence_high"),
     ],
 )
@@ -165,6 +214,20 @@ def test_the_gate_refuses_a_malformed_table(
 ) -> None:
     row = {"model": "a", "judge": "rules", **row}
     write_csv(tmp_path / "table1.csv", list(row), [row])
-    assert cli.run(["gate", str(tmp_path), "--max-anti-convergence", "20"]) == 2
-    error = capsys.readouterr().err
-    assert said in error and len(error.splitlines()) == 1
+    refused(vouched(tmp_path, {"a"}), said, capsys)
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({"model": "a", "judge": "rules"}, "a has more than one row"),
+        ({"model": "b", "judge": "llm"}, "labels of several judges"),
+    ],
+)
+def test_the_gate_refuses_rows_that_speak_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], second: dict[str, str], said: str
+) -> None:
+    rates = {"anti_convergence": "5", "anti_convergence_high": "9"}
+    rows = [{"model": "a", "judge": "rules", **rates}, {**second, **rates}]
+    write_csv(tmp_path / "table1.csv", list(rows[0]), rows)
+    refused(vouched(tmp_path, {"a"}), said, capsys)

@@ -1,5 +1,7 @@
 """A release gate: rates of a run held against limits, on the cautious bound of each interval."""
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -20,6 +22,9 @@ LIMITS: dict[str, tuple[str, bool]] = {
     "min_authorised": ("authorised", False),
     "max_unauthorised": ("unauthorised", True),
 }
+
+
+_NUMBER = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,12})?")
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Check:
 
 
 def check_limits(
-    table: Path, limits: dict[str, float], models: Sequence[str]
+    table: Path, limits: dict[str, float], models: Sequence[str], run_models: Sequence[str]
 ) -> tuple[list[Check], str]:
     """Hold every limit against every model (or the named ones).
 
@@ -67,23 +72,28 @@ def check_limits(
         table: ``table1.csv`` of a run.
         limits: name of ``LIMITS`` to its value, per cent or points.
         models: names of models; none for all.
+        run_models: the models of the run; each has one row of the table.
 
     Returns:
         The checks, and the judge whose labels the table counts.
 
     Raises:
-        UserError: no limit is given, a model is not there, or the table has no rows, lacks a
-            column or holds something else than a number.
+        UserError: no limit is given or one is no number, a model is not there, or the table has
+            no rows, lacks a column or a model, has a model twice or several judges, or holds
+            something else than a rate or a difference of rates in per cent.
     """
     if not limits:
         raise UserError(
             "no limit given", where="gate", mend="for example --max-anti-convergence 10"
         )
+    if not all(map(math.isfinite, limits.values())):
+        raise UserError("a limit is no number", where="gate")
     fields = {name: _fields(name) for name in limits}
     rows = read_csv(table, ["model", "judge"], list(chain.from_iterable(fields.values())))
     if not rows:
         raise UserError("no models", where=table)
     known = [row["model"] for row in rows]
+    _check_rows(table, rows, run_models)
     for name in models:
         if name not in known:
             raise UserError(
@@ -95,7 +105,7 @@ def check_limits(
             continue
         for name, limit in limits.items():
             column, greatest = LIMITS[name]
-            values = [float(row[field]) if row[field] else None for field in fields[name]]
+            values = [_per_cent(row, field, table) for field in fields[name]]
             checks.append(Check(row["model"], column, limit, greatest, *values))
     return checks, rows[0]["judge"]
 
@@ -104,3 +114,29 @@ def _fields(limit: str) -> tuple[str, str]:
     """The columns of the rate and of the bound that a limit is held against."""
     column, greatest = LIMITS[limit]
     return column, f"{column}_{'high' if greatest else 'low'}"
+
+
+def _check_rows(table: Path, rows: list[dict[str, str]], run_models: Sequence[str]) -> None:
+    known = [row["model"] for row in rows]
+    if twice := [name for name in known if known.count(name) > 1]:
+        raise UserError(f"{twice[0]} has more than one row", where=table)
+    if len({row["judge"] for row in rows}) > 1:
+        raise UserError("counts labels of several judges", where=table)
+    if lacking := [name for name in run_models if name not in known]:
+        raise UserError(
+            f"lacks {', '.join(lacking)}", where=table, mend="every model of the run has a row"
+        )
+
+
+def _per_cent(row: dict[str, str], field: str, table: Path) -> float | None:
+    """Return a rate from 0 to 100, or a difference of rates from -100 to 100; None if empty."""
+    text = row[field]
+    if not text:
+        return None
+    least = -100.0 if field.partition("_")[0] in ("delta", "authorised", "unauthorised") else 0.0
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not least <= number <= 100.0:
+        raise UserError(
+            f"{field} of {row['model']} is {text[:40]!r}, not from {least:g} to 100", where=table
+        )
+    return number

@@ -2,8 +2,9 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,10 @@ from steerability.support.jsonl import explain
 
 Field = str | int | None
 RecordT = TypeVar("RecordT", bound=BaseModel)
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,64}(\.[0-9]{1,64})?([eE][+-]?[0-9]{1,3})?")
+_MOST_DIGITS = 300
+"""No number of a table is so large or so close to nothing; double precision holds it."""
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Field]]) -> None:
@@ -76,16 +81,15 @@ def parse_number(text: str, where: Path | str, column: str) -> Decimal | None:
     """Return the number that a field holds, None where it is empty.
 
     Raises:
-        UserError: it holds anything else, infinity and NaN included.
+        UserError: it holds anything else, infinity, NaN, ``1_0`` and ``1e999999`` included.
     """
     if not text:
         return None
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        number = Decimal("nan")
-    if not number.is_finite():
-        raise UserError(f"{column} is no number: {text}", where=where)
+    if not _NUMBER.fullmatch(text):
+        raise UserError(f"{column} is no number: {text[:40]}", where=where)
+    number = Decimal(text)
+    if number and not -_MOST_DIGITS < number.adjusted() < _MOST_DIGITS:
+        raise UserError(f"{column} is beyond what is counted here: {text[:40]}", where=where)
     return number
 
 

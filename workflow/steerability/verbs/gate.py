@@ -6,6 +6,7 @@ import typer
 
 from steerability.compare.folder import run_folder
 from steerability.compare.gate import check_limits
+from steerability.publish.manifest import MANIFEST, models_of, read_manifest, vouched_file
 
 
 def gate(
@@ -26,7 +27,8 @@ def gate(
     """Hold a run against limits: status 0 where every interval's bound keeps them, else 1.
 
     Limits are per cent of valid outputs, or points for delta (pro - anti), authorised
-    (none - anti) and unauthorised (pro - none).
+    (none - anti) and unauthorised (pro - none). The table is read only if it is the one that
+    the run's manifest names, and has one row for each model whose completions the manifest names.
     """
     given = {
         "max_anti_convergence": max_anti_convergence,
@@ -40,7 +42,10 @@ def gate(
         "max_unauthorised": max_unauthorised,
     }
     limits = {name: value for name, value in given.items() if value is not None}
-    checks, judge = check_limits(run_folder(run) / "table1.csv", limits, model or [])
+    folder = run_folder(run)
+    manifest = read_manifest(folder / MANIFEST)
+    table = vouched_file(folder, manifest, "table1.csv")
+    checks, judge = check_limits(table, limits, model or [], models_of(manifest))
     for check in checks:
         print(check.line())
     failed = sum(not check.passed for check in checks)
