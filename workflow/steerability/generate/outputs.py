@@ -1,12 +1,32 @@
 """Generated token ids to output lines: text, thinking and what was cut."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from steerability.engine import Generation
 from steerability.engine.vocabulary import Vocabulary
 from steerability.generate.requests import Prepared
 from steerability.protocol.records import FILTERED, THINK_END, Output
+from steerability.support.store import Fits, fits
+
+
+class _Stored(BaseModel):
+    """What is read of a stored generation."""
+
+    tokens: list[int]
+    finish_reason: Literal["stop", "length", "context"]
+
+
+def is_stored_value(vocabulary: Vocabulary) -> Fits:
+    """Return a check that a value of the store is a generation in this vocabulary."""
+    has_form = fits(_Stored)
+
+    def check(value: Any) -> bool:
+        return has_form(value) and all(0 <= token < vocabulary.size for token in value["tokens"])
+
+    return check
 
 
 def stored_value(generation: Generation, vocabulary: Vocabulary) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from steerability.engine import Engine, engine_identity
-from steerability.generate.outputs import flags, output_line, stored_value
+from steerability.generate.outputs import flags, is_stored_value, output_line, stored_value
 from steerability.generate.requests import Prepared, prepare, read_requests
 from steerability.loading.engine_errors import blaming
 from steerability.loading.weight_file import load_path, weights_bytes, weights_sha256
@@ -67,7 +67,8 @@ def _run(settings: Settings, requests: Sequence[Request], engine: Engine, starte
     sha256 = settings.weights_sha256 or weights_sha256(settings.weights)
     prepared = prepare(requests, engine, sha256, settings.requests)
     store = Store(settings.store)
-    values = {item.name: store.get(item.key) for item in prepared}
+    usable = is_stored_value(engine.vocabulary)
+    values = {item.name: store.get(item.key, usable) for item in prepared}
     missing = [
         item
         for item in {item.name: item for item in prepared}.values()

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from steerability.judges.base import Judge, Settling, Verdict, label_key
 from steerability.protocol.records import JUDGE_FAILED, JudgeInput, Label
 from steerability.support.canonical import digest
@@ -72,19 +74,19 @@ def run_judge(
         judge.settle([cell for cell in cells if not cell.filtered])
     keys = [label_key(cell, judge.definition) for cell in cells]
     names = [digest(key) for key in keys]
-    if store is not None:
-        store.check_writable()
     values: dict[str, dict[str, Any]] = {}
     wanted: dict[str, int] = {}
     for place, (key, object_name) in enumerate(zip(keys, names, strict=True)):
         if object_name in values or object_name in wanted:
             continue
-        found = store.get(key) if store is not None else None
+        found = store.get(key, _is_value) if store is not None else None
         if found is not None:
             values[object_name] = found
         else:
             wanted[object_name] = place
     made = len(wanted)
+    if store is not None and wanted:
+        store.check_writable()
     place_of = {cells[place].id: place for place in wanted.values()}
     with Progress("judge", made, log=log, unit="") as progress:
         for verdict in _verdicts(judge, [cells[place] for place in wanted.values()]):
@@ -118,6 +120,17 @@ def _verdicts(judge: Judge, cells: Sequence[JudgeInput]) -> Iterator[Verdict]:
         if cell.filtered:
             yield Verdict(id=cell.id, label=JUDGE_FAILED, reason=_NOT_ITS_OWN)
     yield from judge.label([cell for cell in cells if not cell.filtered])
+
+
+def _is_value(value: Any) -> bool:
+    """Say whether a value of the store is one that ``_value`` made."""
+    if not isinstance(value, dict) or not set(_FIELDS) <= value.keys():
+        return False
+    try:
+        Verdict(id="", **{field: value[field] for field in _FIELDS})
+    except ValidationError:
+        return False
+    return True
 
 
 def _value(verdict: Verdict) -> dict[str, Any]:

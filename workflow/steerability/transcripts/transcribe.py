@@ -7,16 +7,20 @@ the store is not parsed again.
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
+from operator import eq
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
 from steerability.fetch.sources import SourceFolder
-from steerability.protocol.records import Completion, Label, Scenario
+from steerability.protocol.records import Completion, Label, Outcome, Scenario
 from steerability.suites.model import Suite
 from steerability.support.canonical import digest, sha256_text
 from steerability.support.console import Progress
 from steerability.support.errors import UserError
-from steerability.support.store import Store
+from steerability.support.store import Store, fits
 from steerability.transcripts.runs import (
     PublishedRun,
     files_of,
@@ -27,6 +31,23 @@ from steerability.transcripts.runs import (
 
 FORMAT = 1
 """Raised when the same log would be read into other values."""
+
+
+class _StoredJudge(BaseModel):
+    model: str
+    max_output_tokens: int
+
+
+class _Stored(BaseModel):
+    """What is read of a stored record of a log."""
+
+    prompt: str
+    response: str
+    thinking: str | None
+    thinking_cut: bool
+    label: Outcome
+    reason: str
+    judge: _StoredJudge
 
 
 class PublishedModel(NamedTuple):
@@ -105,7 +126,6 @@ def transcribe_model(
     """
     for name in files_of(runs):
         sources.read(name)
-    store.check_writable()
     wanted = len(suite.scenarios) * len(runs)
     columns, made = [], 0
     with Progress("transcribe", wanted, log=log, unit="") as progress:
@@ -136,9 +156,10 @@ def _cells(
         "suite": suite.digest,
     }
     keys = [{**key, "record": number} for number in range(1, len(suite.scenarios) + 1)]
-    found = [store.get(one) for one in keys]
+    found = [store.get(one, fits(_Stored)) for one in keys]
     made = 0
     if None in found:
+        store.check_writable()
         settings = settings_of(sources, run)
         parsed = read_run(sources, run, suite, suffixes)
         for place, (one, record) in enumerate(zip(keys, parsed.records, strict=True)):
@@ -171,7 +192,7 @@ def _rows(
         completion = _completion(model, run, suite, scenario, key, value)
         label_key = {"kind": "published_label", "completion": key, "judge": value["judge"]}
         verdict = {"label": value["label"], "reason": value["reason"], "probabilities": None}
-        if store.get(label_key) is None:
+        if store.get(label_key, partial(eq, verdict)) is None:
             store.put(label_key, verdict)
         rows.append(
             (completion, Label(id=completion.id, judge=judge, key=digest(label_key), **verdict))
