@@ -6,14 +6,23 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from steerability.protocol.records import NAME_PATTERN
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Words = Annotated[str, Field(min_length=1)]
+LONGEST_NAME = 120
+"""Names become parts of file names, which hold 255 bytes."""
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=LONGEST_NAME)]
+Words = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 
 
 class Section(BaseModel):
     """Base of every part of the config: unknown keys are refused, types are not coerced."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        populate_by_name=True,
+        allow_inf_nan=False,
+    )
 
 
 def to_tuple(value: Any) -> Any:

@@ -62,7 +62,7 @@ COLUMNS = tuple(WeightPin.model_fields)
 
 def read_pins(table: Path) -> dict[str, WeightPin]:
     """Return the weights table's pins by name; raises as ``read_pinned`` does."""
-    return read_pinned(table, WeightPin, "weights")
+    return read_pinned(table, WeightPin)
 
 
 def find_pin(table: Path, name: str) -> WeightPin:

@@ -32,7 +32,7 @@ from steerability.judges.reading import load_reading
 from steerability.needs.facts import PUBLISHED, Facts, facts_of, read_published
 from steerability.suites.load import load_intervention
 from steerability.suites.model import CATEGORIES
-from steerability.support.tables import read_csv
+from steerability.support.tables import parse_number, read_csv
 
 SHARE_OF_BANDWIDTH = 0.5
 HOST_SECONDS = 0.005
@@ -110,8 +110,10 @@ def _suffix_bytes(config: Config, name: str, home: Path) -> int:
     if mode is None:
         path = intervention_files(config, home).get(name)
         return len(load_intervention(name, path).text.encode())
-    pins = read_csv(home / config.sources.suffixes, ("intervention", "characters"))
-    return next((int(row["characters"]) for row in pins if row["intervention"] == mode), 0)
+    table = home / config.sources.suffixes
+    pins = read_csv(table, ("intervention",), ("characters",))
+    lengths = {row["intervention"]: row["characters"] for row in pins}
+    return int(parse_number(lengths.get(mode, ""), table, "characters") or 0)
 
 
 def generating(demand: Demand, limit: int, prompts: Prompts, card: Card) -> Needs:

@@ -6,19 +6,20 @@ Facts (versions, images, durations) stand beside the digests and are covered by 
 """
 
 import hashlib
-import json
 import platform
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from steerability import __version__
 from steerability.protocol.records import Record
 from steerability.support.canonical import sha256_file
+from steerability.support.documents import parse_json
 from steerability.support.errors import UserError
+from steerability.support.files import read_bytes, read_text
 from steerability.support.image import images_of
 from steerability.support.jsonl import read_record
 
@@ -127,7 +128,9 @@ def gather_facts(folder: Path) -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     jobs = {
-        path.relative_to(folder / "facts").with_suffix("").as_posix(): json.loads(path.read_text())
+        path.relative_to(folder / "facts").with_suffix("").as_posix(): parse_json(
+            read_bytes(path), path
+        )
         for path in sorted((folder / "facts").rglob("*.json"))
     }
     seconds = {
@@ -144,10 +147,13 @@ def gather_facts(folder: Path) -> dict[str, Any]:
 
 
 def _seconds(path: Path) -> float | None:
-    rows = [line.split("\t") for line in path.read_text().splitlines() if line]
+    rows = [line.split("\t") for line in read_text(path).splitlines() if line]
     if len(rows) < 2 or "s" not in rows[0]:
         return None
-    return float(rows[1][rows[0].index("s")])
+    try:
+        return float(rows[1][rows[0].index("s")])
+    except (IndexError, ValueError):
+        return None
 
 
 def build_manifest(
@@ -186,13 +192,11 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         UserError: it is missing or is no manifest.
     """
+    if not path.exists():
+        raise UserError("no manifest: the run is not finished", where=path, mend="run it first")
     try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise UserError(
-            "no manifest: the run is not finished", where=path, mend="run it first"
-        ) from error
-    except ValueError as error:
+        return Manifest.model_validate_json(read_bytes(path))
+    except ValidationError as error:
         raise UserError("not a manifest", where=path, mend="make it again") from error
 
 

@@ -22,6 +22,7 @@ MOST_VALUES = 2_000_000
 LARGEST_INTEGER = 2**53 - 1
 """What canonical JSON holds exactly (RFC 8785)."""
 
+_MEND = "keep each key once, indent evenly, and put texts under `|-` or `>-`"
 _CORE = "tag:yaml.org,2002:"
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
@@ -104,7 +105,7 @@ def parse_yaml(text: str, where: object) -> Any:
     except yaml.YAMLError as error:
         raise yaml_fault(error, where) from error
     except (*_FAULTS, RecursionError) as error:
-        raise UserError(f"not YAML: {error}", where=where) from error
+        raise UserError(f"not YAML: {error}", where=where, mend=_MEND) from error
     finally:
         loader.dispose()
     check_values(content, where)
@@ -152,13 +153,13 @@ def check_values(content: Any, where: object) -> None:
         parts.extend((item, depth + 1) for item in inside if isinstance(item, dict | list))
 
 
-def yaml_fault(error: yaml.YAMLError, where: object, mend: str = "") -> UserError:
+def yaml_fault(error: yaml.YAMLError, where: object) -> UserError:
     """Return a YAML error as one line with its place."""
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         place = f"{where}:{mark.line + 1}" if mark else where
-        return UserError(f"not YAML: {error.problem or error.context}", where=place, mend=mend)
-    return UserError(f"not YAML: {error}", where=where, mend=mend)
+        return UserError(f"not YAML: {error.problem or error.context}", where=place, mend=_MEND)
+    return UserError(f"not YAML: {error}", where=where, mend="save it as plain text")
 
 
 def parse_json(text: str | bytes, where: object) -> Any:
@@ -230,4 +231,4 @@ def _finite(digits: str) -> float:
 
 
 def _too_deep(where: object) -> UserError:
-    return UserError(f"nested deeper than {MOST_DEPTH} levels", where=where)
+    return UserError(f"nested deeper than {MOST_DEPTH} levels", where=where, mend="make it flatter")

@@ -1,6 +1,5 @@
 """The verb ``publish``."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from steerability.publish.manifest import (
     build_manifest,
     input_changes,
 )
+from steerability.support.documents import parse_json
 from steerability.support.errors import UserError
 from steerability.support.files import write_atomic
 
@@ -37,10 +37,7 @@ def publish(
 
 
 def _named(text: str) -> dict[str, str]:
-    try:
-        named = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"is no JSON: {error}", where="--inputs") from error
+    named = parse_json(text, "--inputs")
     if not isinstance(named, dict) or not all(isinstance(sha, str) for sha in named.values()):
         raise UserError("is no mapping of paths to digests", where="--inputs")
     return named
