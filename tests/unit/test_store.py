@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from steerability.protocol.records import JudgeInput
 from steerability.rules.preflight import preflight
 from steerability.support.canonical import canonical_json, digest
 from steerability.support.errors import UserError
-from steerability.support.store import Store, fits
+from steerability.support.store import Store
 from support.disk import mounted
 
 KEY = {"kind": "completion", "weights": "ab", "tokens": [1, 2, 3]}
@@ -265,7 +266,7 @@ def test_a_self_consistent_object_of_a_wrong_form_is_set_aside(
     store = Store(tmp_path)
     store.put(KEY, value)
     usable = isinstance(value, dict) and "more" in value
-    assert store.get(KEY, fits(Form)) == (value if usable else None)
+    assert store.get(KEY, partial(Form.model_validate, strict=True)) == (value if usable else None)
     assert store.path(KEY).exists() is usable
 
 

@@ -3,30 +3,19 @@
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from steerability.engine import Generation
 from steerability.engine.vocabulary import Vocabulary
 from steerability.generate.requests import Prepared
 from steerability.protocol.records import FILTERED, THINK_END, Output
-from steerability.support.store import Fits, fits
 
 
 class _Stored(BaseModel):
-    """What is read of a stored generation."""
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     tokens: list[int]
     finish_reason: Literal["stop", "length", "context"]
-
-
-def is_stored_value(vocabulary: Vocabulary) -> Fits:
-    """Return a check that a value of the store is a generation in this vocabulary."""
-    has_form = fits(_Stored)
-
-    def check(value: Any) -> bool:
-        return has_form(value) and all(0 <= token < vocabulary.size for token in value["tokens"])
-
-    return check
 
 
 def stored_value(generation: Generation, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -36,6 +25,17 @@ def stored_value(generation: Generation, vocabulary: Vocabulary) -> dict[str, An
         "finish_reason": generation.finish_reason,
         "text": vocabulary.detokenize(generation.tokens),
     }
+
+
+def check_stored(value: Any, vocabulary: Vocabulary) -> None:
+    """Check what the store holds of a generation.
+
+    Raises:
+        ValueError: it is none of this vocabulary.
+    """
+    tokens = _Stored.model_validate(value).tokens
+    if any(not 0 <= token < vocabulary.size for token in tokens):
+        raise ValueError("a token is not in the vocabulary")
 
 
 def output_line(prepared: Prepared, value: dict[str, Any], vocabulary: Vocabulary) -> Output:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from steerability.engine import Engine, engine_identity
-from steerability.generate.outputs import flags, is_stored_value, output_line, stored_value
+from steerability.generate.outputs import check_stored, flags, output_line, stored_value
 from steerability.generate.requests import Prepared, prepare, read_requests
 from steerability.loading.engine_errors import blaming
 from steerability.loading.weight_file import load_path, weights_bytes, weights_sha256
@@ -67,8 +67,11 @@ def _run(settings: Settings, requests: Sequence[Request], engine: Engine, starte
     sha256 = settings.weights_sha256 or weights_sha256(settings.weights)
     prepared = prepare(requests, engine, sha256, settings.requests)
     store = Store(settings.store)
-    usable = is_stored_value(engine.vocabulary)
-    values = {item.name: store.get(item.key, usable) for item in prepared}
+
+    def fits(value: Any) -> None:
+        check_stored(value, engine.vocabulary)
+
+    values = {item.name: store.get(item.key, fits) for item in prepared}
     missing = [
         item
         for item in {item.name: item for item in prepared}.values()

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from steerability.judges.base import Judge, Settling, Verdict, label_key
 from steerability.protocol.records import JUDGE_FAILED, JudgeInput, Label
 from steerability.support.canonical import digest
@@ -79,7 +77,7 @@ def run_judge(
     for place, (key, object_name) in enumerate(zip(keys, names, strict=True)):
         if object_name in values or object_name in wanted:
             continue
-        found = store.get(key, _is_value) if store is not None else None
+        found = store.get(key, fits=_fits) if store is not None else None
         if found is not None:
             values[object_name] = found
         else:
@@ -122,15 +120,8 @@ def _verdicts(judge: Judge, cells: Sequence[JudgeInput]) -> Iterator[Verdict]:
     yield from judge.label([cell for cell in cells if not cell.filtered])
 
 
-def _is_value(value: Any) -> bool:
-    """Say whether a value of the store is one that ``_value`` made."""
-    if not isinstance(value, dict) or not set(_FIELDS) <= value.keys():
-        return False
-    try:
-        Verdict(id="", **{field: value[field] for field in _FIELDS})
-    except ValidationError:
-        return False
-    return True
+def _fits(value: Any) -> None:
+    Verdict(id="stored", **{field: value[field] for field in _FIELDS})
 
 
 def _value(verdict: Verdict) -> dict[str, Any]:

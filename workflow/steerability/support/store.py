@@ -12,11 +12,8 @@ import os
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from steerability.support.canonical import canonical_json, digest
 from steerability.support.console import note
@@ -24,32 +21,9 @@ from steerability.support.documents import parse_json
 from steerability.support.errors import UserError
 from steerability.support.files import remove_leftovers, write_atomic
 
-Fits = Callable[[Any], bool]
+Fits = Callable[[Any], object]
 _Nothing = object()
 _NO_FILE = frozenset({errno.EISDIR, errno.ELOOP})
-
-
-def fits(form: Any) -> Fits:
-    """Return a check that a stored value has a form.
-
-    Args:
-        form: a type as annotations have it, such as a pydantic model; values are not coerced to it.
-    """
-    adapter = _adapter(form)
-
-    def check(value: Any) -> bool:
-        try:
-            adapter.validate_python(value, strict=True)
-        except ValidationError:
-            return False
-        return True
-
-    return check
-
-
-@cache
-def _adapter(form: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(form)
 
 
 class Store:
@@ -100,7 +74,8 @@ class Store:
 
         Args:
             key: of the object.
-            fits: says whether a value is one that the caller can use; any is without it.
+            fits: reads the value as its user will; a ``ValueError`` (a pydantic error is one),
+                ``KeyError`` or ``TypeError`` says that it does not fit.
 
         Raises:
             UserError: something lies in the object's place that can be neither read nor moved.
@@ -147,10 +122,12 @@ class Store:
             stored = parse_json(content, path)
             value = stored["value"]
             sound = digest(stored["key"]) == digest(key) and digest(value) == stored["value_sha256"]
+            if sound and fits is not None:
+                fits(value)
         except (UserError, ValueError, KeyError, TypeError, RecursionError):
             return _Nothing
         # None is what says that there is no object
-        return value if sound and value is not None and (fits is None or fits(value)) else _Nothing
+        return value if sound and value is not None else _Nothing
 
     def _set_aside(self, path: Path, key: Mapping[str, Any], fits: Fits | None) -> Any | None:
         """Move a bad object aside; a sound one that came in its place meanwhile is put back."""

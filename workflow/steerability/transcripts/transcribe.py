@@ -8,11 +8,10 @@ the store is not parsed again.
 import hashlib
 from collections.abc import Sequence
 from functools import partial
-from operator import eq
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from steerability.fetch.sources import SourceFolder
 from steerability.protocol.records import Completion, Label, Outcome, Scenario
@@ -20,7 +19,7 @@ from steerability.suites.model import Suite
 from steerability.support.canonical import digest, sha256_text
 from steerability.support.console import Progress
 from steerability.support.errors import UserError
-from steerability.support.store import Store, fits
+from steerability.support.store import Store
 from steerability.transcripts.runs import (
     PublishedRun,
     files_of,
@@ -34,12 +33,16 @@ FORMAT = 1
 
 
 class _StoredJudge(BaseModel):
+    model_config = ConfigDict(strict=True)
+
     model: str
     max_output_tokens: int
 
 
 class _Stored(BaseModel):
     """What is read of a stored record of a log."""
+
+    model_config = ConfigDict(strict=True)
 
     prompt: str
     response: str
@@ -156,7 +159,7 @@ def _cells(
         "suite": suite.digest,
     }
     keys = [{**key, "record": number} for number in range(1, len(suite.scenarios) + 1)]
-    found = [store.get(one, fits(_Stored)) for one in keys]
+    found = [store.get(one, fits=_Stored.model_validate) for one in keys]
     made = 0
     if None in found:
         store.check_writable()
@@ -192,12 +195,17 @@ def _rows(
         completion = _completion(model, run, suite, scenario, key, value)
         label_key = {"kind": "published_label", "completion": key, "judge": value["judge"]}
         verdict = {"label": value["label"], "reason": value["reason"], "probabilities": None}
-        if store.get(label_key, partial(eq, verdict)) is None:
+        if store.get(label_key, fits=partial(_is_verdict, verdict)) is None:
             store.put(label_key, verdict)
         rows.append(
             (completion, Label(id=completion.id, judge=judge, key=digest(label_key), **verdict))
         )
     return rows
+
+
+def _is_verdict(verdict: dict[str, Any], stored: Any) -> None:
+    if stored != verdict:
+        raise ValueError("another label than that of the log")
 
 
 def _completion(
