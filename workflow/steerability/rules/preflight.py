@@ -33,7 +33,9 @@ def check_apptainer() -> str:
             "no Apptainer on this host", mend="install it: containers/install-apptainer.sh"
         )
     try:
-        done = subprocess.run([name, "--version"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [name, "--version"], capture_output=True, text=True, errors="replace", check=True
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         raise UserError("does not start", where=shutil.which(name), mend=str(error)) from error
     line = done.stdout.strip()
