@@ -45,8 +45,8 @@ rule table:
     params:
         judge=CONFIG.primary_judge,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        notes=judge_notes(),
-        remark=absent_remark(),
+        notes=lambda wildcards: judge_notes(),
+        remark=lambda wildcards: absent_remark(),
         analysis=spec(CONFIG.analysis),
         program=code_contents("table"),
     shell:
@@ -77,7 +77,7 @@ rule statistics:
     params:
         judge=CONFIG.primary_judge,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        notes=judge_notes(),
+        notes=lambda wildcards: judge_notes(),
         analysis=spec(CONFIG.analysis),
         files=lambda wildcards, input: [
             *(word for path in input.reference for word in ("--reference", path)),
@@ -111,7 +111,7 @@ rule figures:
     params:
         judge=CONFIG.primary_judge,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        notes=judge_notes(),
+        notes=lambda wildcards: judge_notes(),
         analysis=spec(CONFIG.analysis),
         files=figure_files(),
         content=contents(HOME / CONFIG.sources.published, *CONFIG.analysis.ablations.values()),

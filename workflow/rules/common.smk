@@ -10,7 +10,8 @@ from steerability.support.canonical import canonical_json
 from steerability.inputs.files import check_inputs
 from steerability.config.load import check_config
 from steerability.config.model import EndpointModel
-from steerability.support.errors import exit_if_wrong
+from steerability.support.console import forgiving_streams
+from steerability.support.errors import UserError, exit_if_wrong
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.rules.code import code_of
@@ -18,7 +19,11 @@ from steerability.rules.contents import digest_of_contents, input_digests
 from steerability.inputs.availability import at_hand, training
 from steerability.transcripts.runs import files_of, published_runs
 
+forgiving_streams()
+
 with exit_if_wrong():
+    if "{" in str(HOME) or "}" in str(HOME):
+        raise UserError("holds a brace, which Snakemake takes for a wildcard", where=HOME)
     CONFIG = check_config(dict(config))
     WEIGHTS = read_pins(HOME / CONFIG.sources.weights)
     SOURCE_FOLDER = SourceFolder(HOME / CONFIG.sources.index, Path(CONFIG.sources.folder))

@@ -21,7 +21,7 @@ rule suite:
     container:
         image("analysis")
     params:
-        options=suite_options(),
+        options=lambda wildcards: suite_options(),
         content=contents(*suite_file()),
         program=code_contents("suite"),
     shell:

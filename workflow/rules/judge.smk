@@ -9,9 +9,9 @@ rule judge:
     output:
         f"{RUN}/labels/{{judge}}/{{model}}.jsonl",
     log:
-        f"{RUN}/logs/judge/{{judge}}-{{model}}.log",
+        f"{RUN}/logs/judge/{{judge}}/{{model}}.log",
     benchmark:
-        f"{RUN}/benchmarks/judge/{{judge}}-{{model}}.tsv"
+        f"{RUN}/benchmarks/judge/{{judge}}/{{model}}.tsv"
     wildcard_constraints:
         judge="|".join(map(re.escape, generated_judges())) or "none",
     container:

@@ -28,7 +28,7 @@ rule page:
     params:
         run=CONFIG.run,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        notes=judge_notes(),
+        notes=lambda wildcards: judge_notes(),
         program=code_contents("page"),
     shell:
         "python -m steerability --log {log:q} page --run {params.run:q} {params.folder:q} "

@@ -6,10 +6,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from steerability.config.analysis import Analysis
-from steerability.config.base import Name, Names, Section, Words, to_tuple
+from steerability.config.base import Name, Names, Place, Section, Words, apart, place, to_tuple
 from steerability.protocol.records import LARGEST, Count, Sampling
 
 TokenId = Annotated[int, Field(ge=0, le=LARGEST)]
@@ -21,11 +21,19 @@ def _names_to_uses(value: Any) -> Any:
     return tuple({"judge": item} if isinstance(item, str) else item for item in value)
 
 
+def _texts(texts: dict[str, str]) -> dict[str, str]:
+    """Check the files among interventions; ``published:LABEL`` and no text are none."""
+    return {
+        name: text if not text or text.startswith("published:") else place(text)
+        for name, text in texts.items()
+    }
+
+
 class SuiteFile(Section):
     """A suite in a file of this project's format."""
 
     kind: Literal["file"]
-    path: str = Field(description="the suite's YAML file, relative to the repository")
+    path: Place = Field(description="the suite's YAML file, relative to the repository")
 
 
 class SuiteInstrumentalEval(Section):
@@ -48,7 +56,7 @@ class GgufModel(Section):
     weights: Name = Field(description="a name in `config/weights.csv`")
     size: Words = Field(description="size as the tables print it, for example `4B`")
     stage: Words = Field(description="training stage: `Base`, `Instruct`, `Thinking`, …")
-    template: str = Field(
+    template: Place = Field(
         default="gguf",
         description="`gguf`: the chat template in the weights; `none`: plain text, system "
         "message and prompt joined by an empty line; otherwise a Jinja file",
@@ -111,7 +119,7 @@ class RulesJudge(JudgeSection):
     """The deterministic rubric."""
 
     kind: Literal["rules"]
-    rubric: str = Field(default="workflow/judges/rules.yaml", description="the rubric's file")
+    rubric: Place = Field(default="workflow/judges/rules.yaml", description="the rubric's file")
 
 
 class LlmJudge(JudgeSection):
@@ -119,7 +127,7 @@ class LlmJudge(JudgeSection):
 
     kind: Literal["llm"]
     weights: Name = Field(description="a name in `config/weights.csv`")
-    rubric: str = Field(default="workflow/judges/llm-rubric.md", description="the rubric's file")
+    rubric: Place = Field(default="workflow/judges/llm-rubric.md", description="the rubric's file")
 
 
 class DistilledJudge(JudgeSection):
@@ -137,7 +145,7 @@ class ApiJudge(JudgeSection):
     key_env: str | None = Field(
         default=None, description="environment variable that holds the key; never stored"
     )
-    rubric: str = Field(default="workflow/judges/api-rubric.md", description="the rubric's file")
+    rubric: Place = Field(default="workflow/judges/api-rubric.md", description="the rubric's file")
     concurrency: Count = Field(default=4, description="requests under way at once")
     prompt_price: float | None = Field(
         default=None, ge=0, description="price of a million prompt tokens, for the printed cost"
@@ -171,7 +179,7 @@ class Catalogue(Section):
     """Everything that can be named in a run; overlays add to it."""
 
     suites: dict[Name, Suite] = Field(default={}, description="suites by name")
-    interventions: dict[Name, str] = Field(
+    interventions: Annotated[dict[Name, str], AfterValidator(_texts)] = Field(
         default={},
         description="name → a text file, `published:LABEL` (recovered from the transcripts), "
         "or an empty text for no suffix",
@@ -183,24 +191,24 @@ class Catalogue(Section):
 class Sources(Section):
     """Where outside files come from."""
 
-    mirror: str | None = Field(
+    mirror: Place | None = Field(
         default=None, description="folder in the layout of the pinned repositories"
     )
     base_url: str = Field(
         default="https://raw.githubusercontent.com",
         description="pinned files are at `BASE/OWNER/REPOSITORY/COMMIT/PATH`",
     )
-    index: str = Field(default="config/sources.csv", description="the table of outside files")
-    folder: str = Field(default="results/sources", description="folder that they are put in")
-    suffixes: str = Field(
+    index: Place = Field(default="config/sources.csv", description="the table of outside files")
+    folder: Place = Field(default="results/sources", description="folder that they are put in")
+    suffixes: Place = Field(
         default="workflow/reference/suffixes.csv",
         description="digests of the suffix texts that are recovered from transcripts",
     )
-    published: str = Field(
+    published: Place = Field(
         default="workflow/reference/table1_published.csv",
         description="the published Table 1 that transcripts are compared with",
     )
-    weights: str = Field(default="config/weights.csv", description="the table of weights")
+    weights: Place = Field(default="config/weights.csv", description="the table of weights")
 
 
 class Config(Section):
@@ -250,10 +258,10 @@ class Config(Section):
     gpu_layers: int | Literal["auto"] = Field(
         default="auto", description="layers on the GPU; auto: all where there is one"
     )
-    results: str = Field(default="results", description="folder of the runs")
-    store: str = Field(default="results/store", description="folder of the objects")
-    weights_dir: str = Field(default="results/weights", description="folder of the weights")
-    weights_search: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = Field(
+    results: Place = Field(default="results", description="folder of the runs")
+    store: Place = Field(default="results/store", description="folder of the objects")
+    weights_dir: Place = Field(default="results/weights", description="folder of the weights")
+    weights_search: Annotated[tuple[Place, ...], BeforeValidator(to_tuple)] = Field(
         default=(), description="folders that may hold weights already; only read"
     )
     sources: Sources = Sources()
@@ -286,6 +294,32 @@ class Config(Section):
         primary = next(use for use in self.judges if use.judge == self.primary_judge)
         if primary.models is not None and set(primary.models) != set(self.models):
             raise ValueError("primary_judge: must label every model of the run")
+        return self
+
+    @model_validator(mode="after")
+    def _folders_are_apart(self) -> "Config":
+        if self.results.strip("/") == "":
+            raise ValueError("results: the root folder is no place for runs")
+        folders = {
+            "store": self.store,
+            "weights_dir": self.weights_dir,
+            "sources.folder": self.sources.folder,
+            "the fetches' logs": f"{self.results}/logs",
+        }
+        apart(folders.items(), f"{self.results}/{self.run}")
+        return self
+
+    @model_validator(mode="after")
+    def _names_differ_in_more_than_case(self) -> "Config":
+        for field, names in (
+            ("models", self.models),
+            ("judges", tuple(use.judge for use in self.judges)),
+            ("interventions", self.interventions),
+        ):
+            if len({name.casefold() for name in names}) != len(set(names)):
+                raise ValueError(
+                    f"{field}: two names differ in case only, which some disks take for one file"
+                )
         return self
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from steerability.report.tables.table1 import Row
 from steerability.support.files import write_atomic
+from steerability.support.text import for_line
 
 # width of a column of a paper, inches: every figure is readable at it
 COLUMN = 3.5
@@ -58,6 +59,8 @@ _RC: dict[Any, Any] = {
     "legend.handlelength": 1.2,
     "legend.columnspacing": 1.2,
     "svg.fonttype": "path",
+    # names and notes are texts: a dollar sign in them begins no formula
+    "text.parse_math": False,
     "svg.hashsalt": "steerability",
     "text.color": INK,
     "xtick.labelsize": 7.5,
@@ -105,7 +108,12 @@ def save(figure: Figure, folder: Path, name: str, title: str, caption: str) -> l
         The two files written.
     """
     formats: dict[str, dict[str, str | None]] = {
-        "svg": {"Date": None, "Creator": None, "Title": title, "Description": caption},
+        "svg": {
+            "Date": None,
+            "Creator": None,
+            "Title": for_line(title),
+            "Description": for_line(caption),
+        },
         "png": {"Software": None},
     }
     written = []

@@ -1,7 +1,6 @@
 """Table 1 for readers: Markdown, LaTeX and HTML of the same rows."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
 from tabulate import tabulate
 
@@ -9,6 +8,7 @@ from steerability.config.analysis import Analysis
 from steerability.estimate.grid import CONDITIONS, Model
 from steerability.report.tables.names import short_names
 from steerability.report.tables.table1 import Row
+from steerability.support.text import for_html, for_latex, for_markdown
 
 _HEAD = ("model", "pro conv %", "none conv %", "anti conv %", "Δ (95 % CI)")
 _REST = ("pro ref %", "none ref %", "anti ref %", "nonsensical pro / none / anti")
@@ -95,7 +95,7 @@ def _model(row: Row) -> Model:
 
 def markdown_grid(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     """Return a padded Markdown table; numbers stay the text they are."""
-    escaped = [[cell.replace("|", "\\|") for cell in line] for line in body]
+    escaped = [[for_markdown(cell) for cell in line] for line in body]
     return str(tabulate(escaped, headers=header, tablefmt="github", disable_numparse=True))
 
 
@@ -127,18 +127,8 @@ def _tabular(header: Sequence[str], body: Sequence[Sequence[str]], below: str) -
     return "\n".join(parts) + "\n"
 
 
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "Δ": r"$\Delta$",
-    "–": "--",
-    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
-
-
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(mark, mark) for mark in text)
+    return for_latex(text).replace("Δ", r"$\Delta$").replace("–", "--")
 
 
 def html(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str], remark: str = "") -> str:
@@ -158,13 +148,13 @@ def html(rows: Sequence[Row], plan: Analysis, notes: Mapping[str, str], remark: 
 
 
 def _html_table(header: Sequence[str], body: Sequence[Sequence[str]], below: str) -> str:
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+    head = "".join(f'<th scope="col">{for_html(cell)}</th>' for cell in header)
     lines = []
     for name, *values in body:
-        data = "".join(f"<td>{escape(value)}</td>" for value in values)
-        lines.append(f'<tr><th scope="row">{escape(name)}</th>{data}</tr>')
+        data = "".join(f"<td>{for_html(value)}</td>" for value in values)
+        lines.append(f'<tr><th scope="row">{for_html(name)}</th>{data}</tr>')
     return (
-        f"<table>\n<caption>{escape(below)}</caption>\n"
+        f"<table>\n<caption>{for_html(below)}</caption>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(lines) + "\n</tbody>\n</table>\n"
     )
 
