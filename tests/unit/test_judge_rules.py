@@ -222,5 +222,5 @@ def test_a_missing_or_broken_rubric_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         load_rubric(tmp_path / "absent.yaml")
     (tmp_path / "bad.yaml").write_text("a: [")
-    with pytest.raises(UserError, match="no YAML"):
+    with pytest.raises(UserError, match="not YAML"):
         load_rubric(tmp_path / "bad.yaml")

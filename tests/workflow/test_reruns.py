@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from conftest import ROOT, Run
@@ -185,6 +186,39 @@ def test_a_killed_run_goes_on_with_what_it_had(place: Place) -> None:
     found = len([path for path in generated if path.name in kept])
     assert made(result, "generate") == 12 - found
     assert digest(place) == before
+
+
+def test_a_killed_snakemake_leaves_no_job_behind(place: Place) -> None:
+    """Snakemake alone gets the signal; the shell between it and the job hears of nothing."""
+    shutil.rmtree(place.run)
+    shutil.rmtree(place.store)
+    process = subprocess.Popen(
+        place.command(),
+        cwd=place.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    jobs: list[psutil.Process] = []
+    deadline = time.monotonic() + 240
+    while not jobs and time.monotonic() < deadline:
+        below = psutil.Process(process.pid).children(recursive=True)
+        jobs = [job for job in below if "generate" in _words(job)]
+        time.sleep(0.01)
+    assert jobs
+    process.kill()
+    process.wait()
+    _, left = psutil.wait_procs(jobs, timeout=60)
+    assert not left
+    result = place.snakemake()
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def _words(job: psutil.Process) -> list[str]:
+    try:
+        return job.cmdline()
+    except psutil.Error:
+        return []
 
 
 def test_verify_checks_files_and_makes_cells_again(place: Place, steerability: Run) -> None:

@@ -2,11 +2,18 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from steerability.config.base import Name, Names, Section, Words, to_tuple
+from steerability.config.base import Name, Names, Place, Section, place, to_tuple
 
-Texts = Annotated[tuple[Words, ...], BeforeValidator(to_tuple), Field(min_length=1)]
+
+def _text_file(value: str) -> str:
+    """Check a text's file; ``published:LABEL`` and no text are none."""
+    return value if not value or value.startswith("published:") else place(value)
+
+
+TextFile = Annotated[str, AfterValidator(_text_file)]
+Texts = Annotated[tuple[TextFile, ...], BeforeValidator(to_tuple), Field(min_length=1)]
 Strength = Annotated[float, Field(allow_inf_nan=False)]
 Strengths = Annotated[tuple[Strength, ...], BeforeValidator(to_tuple), Field(min_length=1)]
 Layers = Annotated[tuple[int, int], BeforeValidator(to_tuple)]
@@ -33,7 +40,7 @@ class TextIntervention(InterventionSection):
         description="after the question, before it, in the system message, or as the beginning "
         "of the answer"
     )
-    text: str | None = Field(default=None, description="the text's file")
+    text: TextFile | None = Field(default=None, description="the text's file")
     wordings: Texts | None = Field(
         default=None,
         description="files of the same content in other words, in place of `text`: one "
@@ -59,7 +66,7 @@ class TurnsIntervention(InterventionSection):
     """Messages before the question: earlier turns or worked examples."""
 
     kind: Literal["turns"]
-    messages: str = Field(
+    messages: Place = Field(
         description="a YAML file: a list of `{role, content}`, user and assistant in turn"
     )
 

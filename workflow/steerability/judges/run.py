@@ -83,8 +83,6 @@ def run_judge(
         judge.settle([cell for cell in cells if not cell.filtered])
     keys = [label_key(cell, judge.definition) for cell in cells]
     names = [digest(key) for key in keys]
-    if store is not None:
-        store.check_writable()
 
     def fits(value: Any) -> None:
         _check(Verdict(id="stored", **{field: value[field] for field in _FIELDS}), scale)
@@ -100,6 +98,8 @@ def run_judge(
         else:
             wanted[object_name] = place
     made = len(wanted)
+    if store is not None and wanted:
+        store.check_writable()
     place_of = {cells[place].id: place for place in wanted.values()}
     with Progress("judge", made, log=log, unit="") as progress:
         try:

@@ -14,6 +14,7 @@ from steerability.protocol.base import Record
 from steerability.protocol.scenario import Answers, Scenario, Twin, TwinAnswers
 from steerability.suites.likeness import NEAR_DUPLICATE, nearest_pair, words
 from steerability.suites.model import CATEGORIES, Category, Suite, SuiteFile
+from steerability.support.documents import check_values, check_yaml, yaml_fault
 from steerability.support.errors import UserError
 
 Loc = tuple[str | int, ...]
@@ -147,22 +148,16 @@ def read_text(path: Path) -> str:
 
 
 def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
+    check_yaml(text, path)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
         data = loader.construct_document(node) if node is not None else None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}" if mark else path
-        raise UserError(
-            f"not YAML: {error.problem or error.context}",
-            where=where,
-            mend="keep each key once, indent evenly, and put texts under `|-` or `>-`",
-        ) from error
     except yaml.YAMLError as error:
-        raise UserError(f"not YAML: {error}", where=path, mend="save it as plain text") from error
+        raise yaml_fault(error, path) from error
     finally:
         loader.dispose()
+    check_values(data, path)
     if node is None or not isinstance(data, dict):
         raise UserError(
             "not a suite: it must be a mapping with name, version, licence, canary and scenarios",
