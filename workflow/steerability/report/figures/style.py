@@ -60,7 +60,6 @@ _RC: dict[Any, Any] = {
     "text.parse_math": False,
     "svg.hashsalt": "steerability",
     "text.color": INK,
-    # labels and names are text: "$" in them begins no formula
     "xtick.labelsize": 7.5,
     "ytick.labelsize": 7.5,
     "xtick.major.width": 0.6,
