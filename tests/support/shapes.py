@@ -62,8 +62,7 @@ class Shape:
 
 
 def _study(tasks: tuple[Task, ...], scales: tuple[Scale, ...], **more: object) -> Study:
-    fields = {"tasks": tasks, "scales": scales, "analysis": ANALYSIS, **more}
-    return Study.model_validate(fields)
+    return Study.model_validate({"tasks": tasks, "scales": scales, "analysis": ANALYSIS, **more})
 
 
 _LEANS = {"pro": 70, "none": 40, "anti": 10}

@@ -33,7 +33,7 @@ from steerability.report.figures.style import (
     outcome_colours,
     style,
 )
-from steerability.report.long_tables import Line, number, read_long_tables
+from steerability.report.long_tables import read_long_tables
 from steerability.score.cells import read_cells
 from steerability.score.choices import read_choices
 from steerability.support.jsonl import read_records
@@ -44,6 +44,7 @@ from support.shapes import SHAPES
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 CAPTIONS = WORKFLOW / "report" / "figures"
 Maker = Callable[..., Path]
+Draw = Callable[..., dict[str, Made]]
 MAIN = ("ablations", "categories", "convergence", "delta", "flips", "judges", "outcomes")
 WHOLE = ("shifts", "steering")
 MEASURED = ("agreement", "calibration", "confusion")
@@ -54,12 +55,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Maker:
     """Make a small run of a shape without figures, once for the module."""
 
     @cache
-    def make(shape: str, models: int = 2, scenarios: int = 12) -> Path:
+    def make(shape: str, models: int = 2) -> Path:
         folder = tmp_path_factory.mktemp(shape) / "made"
-        sizes = {"models": models, "scenarios": scenarios, "thinking_words": 5}
-        return make_run(folder, **sizes, figures=False, shape=shape)
+        sizes = {"models": models, "scenarios": 12, "thinking_words": 5}
+        return make_run(folder, **sizes, figures=False, tests=False, shape=shape)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def drawn(made: Maker) -> Draw:
+    """Draw every figure of a small run of a shape, once for the module."""
+
+    @cache
+    def draw(shape: str, models: int = 2) -> dict[str, Made]:
+        rows = {"agreement": measured(models), "calibration": []}
+        return figures_drawn(made(shape, models), SHAPES[shape].study, **rows)
+
+    return draw
 
 
 def words_of(run: Path, shape: str) -> list[str]:
@@ -156,18 +169,18 @@ def test_every_kind_of_figure_has_a_caption_for_the_report() -> None:
         ),
     ],
 )
-def test_any_design_is_drawn(made: Maker, shape: str, further: tuple[str, ...]) -> None:
+def test_any_design_is_drawn(drawn: Draw, shape: str, further: tuple[str, ...]) -> None:
     study = SHAPES[shape].study
-    figures = figures_drawn(made(shape), study)
-    expected = {*further, *WHOLE} - ({"convergence"} if shape == "roleless" else set())
-    assert set(figures) == expected == {one.name for one in figures_of(study, measured=False)}
+    figures = drawn(shape)
+    expected = {*further, *WHOLE, *MEASURED} - ({"convergence"} if shape == "roleless" else set())
+    assert set(figures) == expected == {one.name for one in figures_of(study, measured=True)}
     for name, one in figures.items():
-        assert "n = " in one.caption, name
+        assert "n = " in one.caption or name == "calibration", name
         assert one.title
 
 
-def test_a_run_without_roles_says_in_the_figure_what_it_cannot_show(made: Maker) -> None:
-    figures = figures_drawn(made("roleless"), SHAPES["roleless"].study)
+def test_a_run_without_roles_says_in_the_figure_what_it_cannot_show(drawn: Draw) -> None:
+    figures = drawn("roleless")
     for name in ("delta", "ablations", "judges", "shifts"):
         assert any("no contrast" in text for text in texts(figures[name].figure)), name
     assert any("no baseline" in text for text in texts(figures["steering"].figure))
@@ -175,36 +188,36 @@ def test_a_run_without_roles_says_in_the_figure_what_it_cannot_show(made: Maker)
     assert {"polite", "rude", "Curt $x_1$, % of valid outputs"} <= set(shown)
 
 
-def test_a_label_is_never_read_as_a_formula(made: Maker) -> None:
-    figures = figures_drawn(made("roleless"), SHAPES["roleless"].study)
+def test_a_label_is_never_read_as_a_formula(drawn: Draw) -> None:
+    figures = drawn("roleless")
     labels = [
         text for text in figures["outcomes"].figure.findobj(Text) if text.get_text() == "Curt $x_1$"
     ]
     assert labels and not any(text.get_parse_math() for text in labels)
 
 
-def test_rates_stand_where_the_table_says(made: Maker) -> None:
+def test_rates_stand_where_the_table_says(made: Maker, drawn: Draw) -> None:
     run, study = made("paper"), SHAPES["paper"].study
-    drawn = drawn_of(run, study)
-    axes = figures_drawn(run, study)["convergence"].figure.axes[0]
+    tables = drawn_of(run, study)
+    axes = drawn("paper")["convergence"].figure.axes[0]
     marks = sorted(float(bar.lines[0].get_xdata()[0]) for bar in axes.containers)
     rows = [
         row
-        for row in drawn.tables.rates
+        for row in tables.tables.rates
         if (row["judge"], row["outcome"]) == ("strict", "convergence")
     ]
     assert marks == sorted(float(row["rate"]) for row in rows)
-    contrast = drawn.contrasts[0]
-    for line in drawn.tables.lines("behaviour", "strict"):
-        row = drawn.difference(study.tasks[0], line, contrast)
+    contrast = tables.contrasts[0]
+    for line in tables.tables.lines("behaviour", "strict"):
+        row = tables.difference(study.tasks[0], line, contrast)
         assert row is not None
         words = f"{row['estimate']}\n({row['low']} to {row['high']})".replace("-", "\u2212")
         assert words in texts(axes.figure)  # type: ignore[arg-type]
 
 
-def test_shifts_of_every_task_stand_where_the_table_says(made: Maker) -> None:
-    run, study = made("everything"), SHAPES["everything"].study
-    panels = figures_drawn(run, study)["shifts"].figure.axes
+def test_shifts_of_every_task_stand_where_the_table_says(made: Maker, drawn: Draw) -> None:
+    run = made("everything")
+    panels = drawn("everything")["shifts"].figure.axes
     marks = [[float(bar.lines[0].get_xdata()[0]) for bar in axes.containers] for axes in panels]
     ends = {("pro", "anti"), ("none", "anti"), ("pro", "none")}
     measures = {
@@ -226,10 +239,10 @@ def test_shifts_of_every_task_stand_where_the_table_says(made: Maker) -> None:
     assert "behaviour \u2212 benign" in texts(panels[0].figure)  # type: ignore[arg-type]
 
 
-def test_every_label_has_a_field_and_samples_share_one(made: Maker) -> None:
+def test_every_label_has_a_field_and_samples_share_one(made: Maker, drawn: Draw) -> None:
     for shape, judge in (("paper", "strict"), ("samples", "strict")):
-        run, study = made(shape), SHAPES[shape].study
-        figure = figures_drawn(run, study)["flips"].figure
+        run = made(shape)
+        figure = drawn(shape)["flips"].figure
         rows = [row for row in read_cells(run / "cells.csv") if row.judge == judge]
         fields = {
             str(strip.get_label()).replace(" ", "_"): len(strip.get_paths())
@@ -240,33 +253,30 @@ def test_every_label_has_a_field_and_samples_share_one(made: Maker) -> None:
             assert fields.get(label, 0) == sum(row.label == label for row in rows)
 
 
-def test_every_scenario_has_a_dot_and_every_strip_its_mean(made: Maker) -> None:
-    run, study = made("choices"), SHAPES["choices"].study
+def test_every_scenario_has_a_dot_and_every_strip_its_mean(made: Maker, drawn: Draw) -> None:
+    run = made("choices")
     rows = [row for row in read_choices(run / "choices.csv") if row.task == "choice"]
-    figure = figures_drawn(run, study)["log_odds"].figure
+    figure = drawn("choices")["log_odds"].figure
     for axes, model in zip(figure.axes, ("tiny-base", "tiny-instruct"), strict=True):
         dots = [strip.get_offsets()[:, 0].tolist() for strip in axes.collections]  # type: ignore[index]
         for strip, name in zip(dots, ("pro", "none", "anti"), strict=True):
             mine = [r.log_odds for r in rows if (r.model, r.intervention) == (model, name)]
             assert strip == sorted(mine)
-            upright = [
-                line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1
-            ]  # type: ignore[index,arg-type]
-            assert any(abs(float(x) - fmean(mine)) < 1e-9 for x in upright)
+            lines = [[float(x) for x in line.get_xdata()] for line in axes.lines]  # type: ignore[arg-type,union-attr]
+            assert any(min(x) == max(x) and abs(x[0] - fmean(mine)) < 1e-9 for x in lines)
 
 
-def test_bars_are_shares_of_all_outputs(made: Maker) -> None:
-    run, study = made("paper"), SHAPES["paper"].study
-    axes = figures_drawn(run, study)["outcomes"].figure.axes[0]
+def test_bars_are_shares_of_all_outputs(drawn: Draw) -> None:
+    axes = drawn("paper")["outcomes"].figure.axes[0]
     widths: dict[float, float] = {}
     for bar in axes.patches:
         widths[bar.get_y()] = widths.get(bar.get_y(), 0.0) + bar.get_width()  # type: ignore[attr-defined]
     assert len(widths) == 6 and all(abs(width - 100) < 1e-9 for width in widths.values())
 
 
-def test_controls_are_bands_and_ranks_not_rows(made: Maker) -> None:
-    run, study = made("everything"), SHAPES["everything"].study
-    shown = texts(figures_drawn(run, study)["steering"].figure)
+def test_controls_are_bands_and_ranks_not_rows(made: Maker, drawn: Draw) -> None:
+    run = made("everything")
+    shown = texts(drawn("everything")["steering"].figure)
     assert "push-1" in shown and "random-1" not in shown
     rows = read_csv(run / "steering.csv", ())
     ranks = [f"{row['control_rank']} of 4" for row in rows if row["control_rank"]]
@@ -365,10 +375,8 @@ def test_a_malformed_table_is_one_line(
         ("everything", 2),
     ],
 )
-def test_nothing_overlaps(made: Maker, shape: str, models: int) -> None:
-    study = SHAPES[shape].study
-    rows = {"agreement": measured(models), "calibration": []}
-    figures = figures_drawn(made(shape, models), study, **rows)
+def test_nothing_overlaps(drawn: Draw, shape: str, models: int) -> None:
+    figures = drawn(shape, models) if models != 2 else drawn(shape)
     wide = {"flips", "categories"} if shape == "everything" else set()
     with style():
         for name, one in figures.items():
@@ -423,9 +431,3 @@ def overlap(a: BboxBase, b: BboxBase) -> float:
     wide = min(a.x1, b.x1) - max(a.x0, b.x0)
     high = min(a.y1, b.y1) - max(a.y0, b.y0)
     return max(0.0, min(wide, high))
-
-
-def test_names_of_lines_tell_guards_apart() -> None:
-    row = {"low": "", "high": "1.5"}
-    assert number(row, "low") is None and number(row, "high") == 1.5 and number(None, "low") is None
-    assert Line("m", "4B", "Base").guard == ""
