@@ -16,6 +16,7 @@ from steerability.protocol.response import Planned, Shown
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records, write_records
 from steerability.support.store import Store
+from steerability.support.store import Store
 from support.models import sha256, smollm2, tiny
 
 
@@ -60,7 +61,7 @@ class Bench:
         return json.loads(self.facts.read_text())["made"]
 
     def object(self, name: str) -> Path:
-        return next(path for path in self.objects() if name in path.stem or name in str(path))
+        return Store(self.store).path_of(name)
 
     def objects(self) -> list[Path]:
         return sorted(self.store.rglob("*.json"))
