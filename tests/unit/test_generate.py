@@ -16,7 +16,6 @@ from steerability.protocol.response import Planned, Shown
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records, write_records
 from steerability.support.store import Store
-from steerability.support.store import Store
 from support.models import sha256, smollm2, tiny
 
 
@@ -190,7 +189,6 @@ def test_a_killed_run_goes_on_where_it_stopped(bench, monkeypatch):
     whole = bench.generate(requests(6), parallel=2)
     bench.store = bench.folder / "second"
     put, calls = "steerability.support.store.Store.put", []
-    from steerability.support.store import Store
 
     original = Store.put
 
