@@ -60,7 +60,7 @@ class Bench:
         return json.loads(self.facts.read_text())["made"]
 
     def object(self, name: str) -> Path:
-        return next(path for path in self.objects() if name in path.stem or name in str(path))
+        return Store(self.store).path_of(name)
 
     def objects(self) -> list[Path]:
         return sorted(self.store.rglob("*.json"))
@@ -189,7 +189,6 @@ def test_a_killed_run_goes_on_where_it_stopped(bench, monkeypatch):
     whole = bench.generate(requests(6), parallel=2)
     bench.store = bench.folder / "second"
     put, calls = "steerability.support.store.Store.put", []
-    from steerability.support.store import Store
 
     original = Store.put
 

@@ -36,7 +36,8 @@ CATALOGUE: dict[str, Any] = {
     "worded": {"kind": "append", "wordings": ["a.txt", "published:anti_ic"]},
     "shown": {"kind": "turns", "messages": "turns.yaml"},
     "pushed": {"kind": "vector", "adapter": "v", "strengths": [-1, 0.5], "layers": [2, 5]},
-    "random": {"kind": "vector", "adapter": "v", "control_of": "pushed"},
+    "random": {"kind": "vector", "adapter": "v", "control_of": "pushed_0.5"},
+    "noise": {"kind": "vector", "adapter": "v", "strengths": [0.5], "control_of": "pushed"},
     "tuned": {"kind": "lora", "adapter": "pin", "strength": 0.25},
     "all": {"kind": "compose", "of": ["none", "rule", "random", "tuned", "shown", "begun"]},
     "two": {"kind": "compose", "of": ["after", "recovered"], "family": "pair"},
@@ -98,7 +99,8 @@ def test_every_kind_is_read_into_its_edits_and_adapters(home: Path) -> None:
     tuned = AdapterUse(kind="lora", sha256=lora, strength=0.25)
     assert list(found) == [
         *("after", "before", "rule", "begun", "worded_1", "worded_2", "shown"),
-        *("pushed_-1", "pushed_0.5", "random", "tuned", "all", "two", "recovered", "none"),
+        *("pushed_-1", "pushed_0.5", "random", "noise_0.5", "tuned"),
+        *("all", "two", "recovered", "none"),
     ]
     assert {name: (one.edits, one.adapters) for name, one in found.items()} == {
         "after": ((Append(text="Go on.\n\nGo on.\n\nGo on."),), ()),
@@ -117,6 +119,7 @@ def test_every_kind_is_read_into_its_edits_and_adapters(home: Path) -> None:
             (AdapterUse(kind="vector", sha256=vector, strength=0.5, layers=(2, 5)),),
         ),
         "random": ((), (random,)),
+        "noise_0.5": ((), (AdapterUse(kind="vector", sha256=vector, strength=0.5),)),
         "tuned": ((), (tuned,)),
         "all": (
             (System(text="Sure:", place="replace"), turns, Prefill(text="Sure:")),
@@ -144,13 +147,15 @@ def test_families_accesses_and_strengths(home: Path) -> None:
         "pushed_-1": ("direction", "activations", -1.0),
         "pushed_0.5": ("direction", "activations", 0.5),
         "random": ("direction", "activations", 1.0),
+        "noise_0.5": ("direction", "activations", 0.5),
         "tuned": ("lora", "weights", 0.25),
         "all": ("composed", "weights", None),
         "two": ("pair", "prompt", None),
         "recovered": ("suffix", "prompt", None),
         "none": ("suffix", "prompt", None),
     }
-    assert loaded(home)["random"].control_of == "pushed"
+    controls = {n: one.control_of for n, one in loaded(home).items() if one.control_of}
+    assert controls == {"random": "pushed_0.5", "noise_0.5": "pushed_0.5"}
 
 
 def test_what_is_composed_counts_among_a_runs_files(home: Path) -> None:

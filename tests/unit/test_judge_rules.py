@@ -166,7 +166,9 @@ def test_the_steps_results_are_called_as_the_rubric_says(tmp_path: Path) -> None
     texts = ["", "I'm sorry, but I can't help with that.", scheme, PROSE]
     assert [judge.decide(ask(text))[0] for text in texts] == ["unread", "cold", "warm", "even"]
     plain = RulesJudge.load()
-    assert [judge.decide(ask(text))[1] for text in texts] == [
+    reasons = [judge.decide(ask(text))[1] for text in texts]
+    assert reasons[3].startswith("no cue of warm; ")
+    assert [reason.replace("no cue of warm", "no cue of convergence") for reason in reasons] == [
         plain.decide(ask(text))[1] for text in texts
     ]
 

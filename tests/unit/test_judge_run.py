@@ -220,7 +220,7 @@ def test_a_judge_gives_labels_of_the_scale_it_is_given(tmp_path: Path, label: st
 def test_a_label_off_the_scale_is_a_fault_and_is_not_stored(
     tmp_path: Path, judge: Benign, stray: str
 ) -> None:
-    with pytest.raises(RuntimeError, match=f"{stray} is no label of the scale benign"):
+    with pytest.raises(ValueError, match=f"{stray} is no label of the scale benign"):
         run_judge(judge, [cell()], scale=BENIGN, store=Store(tmp_path / "store"))
     assert not list((tmp_path / "store").rglob("*.json"))
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from steerability.config.interventions import controlled, variants
 from steerability.config.load import check_config, load_config, merge
 from steerability.config.model import Config
 from steerability.config.read_study import read_study
@@ -282,11 +283,34 @@ def test_published_outputs_are_of_one_task_and_one_sample(
         config_of(paper, overlay, WARM, change)
 
 
-def test_a_control_may_be_named_after_one_of_several_strengths(paper: dict[str, Any]) -> None:
-    control = {"kind": "vector", "adapter": "v", "control_of": "push_2"}
+@pytest.mark.parametrize(
+    ("entry", "of"),
+    [
+        ({"control_of": "push_2"}, ["push_2"]),
+        ({"control_of": "push_2", "strengths": [1, 3]}, ["push_2", "push_2"]),
+        ({"control_of": "push", "strengths": [2, 0.25]}, ["push_2", "push_0.25"]),
+        ({"control_of": "tuned", "strengths": [2, 0.25]}, ["tuned", "tuned"]),
+        ({}, [None]),
+    ],
+)
+def test_a_control_is_of_one_intervention_or_of_its_like_among_several(
+    paper: dict[str, Any], entry: dict[str, Any], of: list[str | None]
+) -> None:
+    control = {"kind": "vector", "adapter": "v", **entry}
     overlay = {"catalogue": {"interventions": {"random": control}}}
     config = config_of(paper, WITH_ENTRIES, overlay, {"interventions": ["random", "push"]})
-    assert config.catalogue.interventions["random"].control_of == "push_2"
+    entries = config.catalogue.interventions
+    assert [controlled(one, entries) for one in variants("random", entries["random"])] == of
+
+
+@pytest.mark.parametrize("entry", [{}, {"strengths": [7]}, {"strengths": [2, 7]}])
+def test_a_control_without_its_like_is_one_line(
+    paper: dict[str, Any], entry: dict[str, Any]
+) -> None:
+    control = {"kind": "vector", "adapter": "v", "control_of": "push", **entry}
+    overlay = {"catalogue": {"interventions": {"random": control}}, "interventions": ["random"]}
+    with pytest.raises(UserError, match=r"random\.control_of: 'push' is not defined, or has no"):
+        config_of(paper, WITH_ENTRIES, overlay)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"samples": 0}', '{"tasks": [{}]}', '{"x": 1}'])

@@ -1,5 +1,6 @@
 """What a config may say of an intervention."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -152,3 +153,35 @@ def variants(name: str, entry: Any) -> tuple[Variant, ...]:
             for strength in entry.strengths
         )
     return (Variant(name=name, entry=name),)
+
+
+def controlled(variant: Variant, entries: Mapping[str, Any]) -> str | None:
+    """Return the intervention that a variant is a control of; None where it is none.
+
+    An entry that stands for several may be named whole: each of the control's own strengths or
+    wordings is then a control of the same one there.
+
+    Args:
+        variant: of an entry in ``entries``.
+        entries: the catalogue's, by name.
+
+    Raises:
+        ValueError: nothing is called so, or the entry has no such strength or wording.
+    """
+    wanted = entries[variant.entry].control_of
+    if wanted is None:
+        return None
+    every = {one.name for name, entry in entries.items() for one in variants(name, entry)}
+    alike = [
+        one.name
+        for one in (variants(wanted, entries[wanted]) if wanted in entries else ())
+        if (one.number, one.strength) == (variant.number, variant.strength)
+    ]
+    if wanted in every:
+        return str(wanted)
+    if not alike:
+        raise ValueError(
+            f"catalogue.interventions.{variant.entry}.control_of: {wanted!r} is not defined, or "
+            f"has no strength or wording of {variant.name}"
+        )
+    return alike[0]

@@ -16,6 +16,7 @@ from steerability.config.interventions import (
     ComposedIntervention,
     Interventions,
     Variant,
+    controlled,
     variants,
 )
 from steerability.protocol.base import LARGEST, Count
@@ -419,10 +420,8 @@ class Config(Section):
         elif isinstance(entry, AdapterIntervention):
             where = f"catalogue.interventions.{name}.adapter"
             _defined(where, (entry.adapter,), self.catalogue.adapters)
-        if entry.control_of is not None:
-            entries = self.catalogue.interventions
-            known = {one.name: one for n, whole in entries.items() for one in variants(n, whole)}
-            _defined(f"catalogue.interventions.{name}.control_of", (entry.control_of,), known)
+        for variant in variants(name, entry):
+            controlled(variant, self.catalogue.interventions)
 
     def _check_task(self, name: str, entry: TaskSection) -> None:
         where = "" if name == BEHAVIOUR_TASK else f"catalogue.tasks.{name}."
