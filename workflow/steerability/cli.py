@@ -42,6 +42,8 @@ VERBS: dict[str, str] = {
     "query": "Ask an endpoint for completions.",
     "assemble": "Join outputs to their cells.",
     "judge": "Label completions.",
+    "label": "Draw answers for a person to label, on a page of their own.",
+    "label-agreement": "Say how far two raters agree.",
     "distil": "Train the distilled judge on another judge's labels.",
     "cues": "List words that tell labels apart, on the development half.",
     "agreement": "Measure judges against reference labels.",

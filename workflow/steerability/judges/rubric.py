@@ -73,6 +73,12 @@ class NonsenseRule(_Part):
     name: str
     all: tuple[Bound, ...] = Field(min_length=1)
 
+    @cached_property
+    def by_cost(self) -> tuple[Bound, ...]:
+        """The bounds, those first whose measures cost least."""
+        costs = list(MEASURES)
+        return tuple(sorted(self.all, key=lambda bound: costs.index(bound.measure)))
+
 
 class RefusalRule(_Part):
     """When a response mainly declines.

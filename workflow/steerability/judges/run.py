@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from steerability.judges.base import Judge, Settling, Verdict, label_key
+from steerability.judges.base import Judge, Settling, Verdict, label_key, label_names
 from steerability.protocol.label import Label
 from steerability.protocol.request import FILTERED, REFUSED
 from steerability.protocol.response import JudgeInput
 from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED, Scale
-from steerability.support.canonical import digest
 from steerability.support.console import Progress
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records
@@ -82,7 +81,7 @@ def run_judge(
     if isinstance(judge, Settling):
         judge.settle([cell for cell in cells if not cell.filtered])
     keys = [label_key(cell, judge.definition) for cell in cells]
-    names = [digest(key) for key in keys]
+    names = label_names(cells, judge.definition)
 
     def fits(value: Any) -> None:
         _check(Verdict(id="stored", **{field: value[field] for field in _FIELDS}), scale)
