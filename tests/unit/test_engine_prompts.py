@@ -129,7 +129,7 @@ def test_plain_prompts_never_end_with_the_end_token(tmp_path, first):
 
 
 def test_prompts_of_the_builtin_suite_are_what_they_were():
-    """The digest is of the code that marked messages (3f55d7c), over what it got right: 42 scenarios."""
+    """The digest is of the code that marked messages (3f55d7c), for the first 42 scenarios."""
     folder = Path("workflow/suites")
     interventions = [
         suffix("pro", folder / "interventions/pro.txt"),
