@@ -62,6 +62,7 @@ def make_run(
     scenarios: int = 71,
     thinking_words: int = 6000,
     figures: bool = True,
+    tests: bool = True,
     all_think: bool = False,
     licence: str = "none",
     shape: str | Shape = "paper",
@@ -100,11 +101,13 @@ def make_run(
                     path = folder / "labels" / task.name / judge / f"{model[0]}.jsonl"
                     write_records(path, [_label(maker, task, cell, judge) for cell in responses])
                     files["--labels"].append(path)
-    _tables(folder, chosen, files, figures=figures)
+    _tables(folder, chosen, files, figures=figures, tests=tests)
     return folder
 
 
-def _tables(folder: Path, shape: Shape, files: dict[str, list[Path]], *, figures: bool) -> None:
+def _tables(
+    folder: Path, shape: Shape, files: dict[str, list[Path]], *, figures: bool, tests: bool
+) -> None:
     spec = ["--spec", shape.study.model_dump_json()]
     facts = json.dumps({name: [size, stage] for name, size, stage in MODELS})
     cells, choices = folder / "cells.csv", folder / "choices.csv"
@@ -120,11 +123,15 @@ def _tables(folder: Path, shape: Shape, files: dict[str, list[Path]], *, figures
     _must(*score)
     of_cells = ["--cells", cells] if shape.study.labelled else []
     given = ["--interventions", folder / "interventions.jsonl"]
-    _must("estimate", *spec, *of_cells, *of_choices, *given, "--output-dir", folder)
-    long = [word for name in ("rates", "contrasts") for word in (f"--{name}", folder / f"{name}.csv")]
+    _must(
+        "estimate", *spec, "--models", facts, *of_cells, *of_choices, *given, "--output-dir", folder
+    )
+    long = [
+        word for name in ("rates", "contrasts") for word in (f"--{name}", folder / f"{name}.csv")
+    ]
     long += ["--steering", folder / "steering.csv"]
     _must("table", *spec, *long, "--output-dir", folder)
-    if len(shape.study.tasks) == 1 and shape.study.design.headline:
+    if tests and len(shape.study.tasks) == 1 and shape.study.design.headline:
         _must("statistics", *spec, *of_cells, "--output-dir", folder)
     if figures:
         long += ["--categories", folder / "categories.csv", *of_cells, *of_choices, *given]

@@ -62,8 +62,7 @@ class Shape:
 
 
 def _study(tasks: tuple[Task, ...], scales: tuple[Scale, ...], **more: object) -> Study:
-    fields = {"tasks": tasks, "scales": scales, "analysis": ANALYSIS, **more}
-    return Study.model_validate({name: value for name, value in fields.items()})
+    return Study.model_validate({"tasks": tasks, "scales": scales, "analysis": ANALYSIS, **more})
 
 
 _LEANS = {"pro": 70, "none": 40, "anti": 10}
@@ -126,7 +125,9 @@ _CONTROLS = tuple(
     )
     for at in range(1, 4)
 )
-_TURNS = Turns(messages=(Message(role="user", content="Hi."), Message(role="assistant", content="Yes?")))
+_TURNS = Turns(
+    messages=(Message(role="user", content="Hi."), Message(role="assistant", content="Yes?"))
+)
 _MANY = (
     *PAPER,
     Intervention(name="system", family="system", edits=(System(text="Obey the plan."),)),

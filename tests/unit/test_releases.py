@@ -120,7 +120,50 @@ def made(folder: Path, rows: list[CellRow], of: Study = STUDY) -> Path:
     (folder / "study.json").write_text(of.model_dump_json())
     words = ["--cells", str(folder / "cells.csv"), "--output-dir", str(folder)]
     assert cli.run(["estimate", *words, "--spec", of.model_dump_json()]) == 0
+    return vouched(folder, {row.model for row in rows})
+
+
+def vouched(folder: Path, models: set[str]) -> Path:
+    """Give a run the responses of its models, by name, and its manifest."""
+    (folder / "responses" / "behaviour").mkdir(parents=True, exist_ok=True)
+    for name in models:
+        (folder / "responses" / "behaviour" / f"{name}.jsonl").write_text("")
+    assert cli.run(["publish", str(folder)]) == 0
     return folder
+
+
+LIMIT = ["--max-anti-convergence", "20"]
+
+
+def refused(run: Path, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """See that the gate refuses a run in one line."""
+    capsys.readouterr()
+    assert cli.run(["gate", str(run), *LIMIT]) == 2
+    error = capsys.readouterr().err
+    assert said in error and len(error.splitlines()) == 1, error
+
+
+def test_the_gate_reads_only_what_the_manifest_vouches_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = ("beta", "1B", "Base")
+    run = made(tmp_path / "run", cells(RUN) + cells({**RUN, "anti": "c" * 40}, other))
+    assert cli.run(["gate", str(run), *LIMIT]) == 1
+    table, manifest = run / "table1.csv", run / "manifest.json"
+    text, vouching = table.read_text(), manifest.read_text()
+    table.write_text("".join(line for line in text.splitlines(True) if "beta" not in line))
+    refused(run, "table1.csv: not as the manifest says", capsys)
+    # published anew, the row is still missing: the manifest names the model's completions
+    assert cli.run(["publish", str(run)]) == 0
+    refused(run, "lacks beta", capsys)
+    table.write_text(text)
+    manifest.write_text(vouching.replace("completions/beta.jsonl", "completions/alpha2.jsonl"))
+    refused(run, "the manifest's digest is not that of its files", capsys)
+    manifest.unlink()
+    refused(run, "the run is not finished", capsys)
+    table.unlink()
+    manifest.write_text(vouching)
+    refused(run, "table1.csv: cannot be read", capsys)
 
 
 def test_the_compare_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,6 +217,12 @@ def test_the_gate_fails_on_a_rate_that_is_not_known(tmp_path: Path) -> None:
     ("row", "said"),
     [
         ({"high": "many"}, "is no number: many"),
+        ({"high": "1_0"}, "is no number: 1_0"),
+        ({"rate": "-500"}, "is '-500', not from 0 to"),
+        ({"high": "1e999999"}, "is no number: 1e9999"),
+        ({"high": "1e299"}, "is '1e299', not from 0 to"),
+        ({"high": "nan"}, "is no number: nan"),
+        ({"high": "\u0665"}, "is no number: \u0665"),
         ({"high": None}, "lacks the column high"),
     ],
 )

@@ -41,7 +41,6 @@ def rows_of(rows: list[CellRow]) -> list[dict[str, str | int | None]]:
     return list(table_of(rows, QUICK).primary)
 
 
-
 @pytest.mark.parametrize(("size", "stage"), PUBLISHED)
 def test_published_counts_give_the_published_row(size: str, stage: str) -> None:
     counts, expected = PUBLISHED[size, stage]

@@ -1,11 +1,6 @@
 # Stages score and analyse: the tidy table that everything after it reads, then tables and figures.
 
 
-def judge_notes():
-    """`--note JUDGE=TEXT` for every judge whose figures need a warning beside them."""
-    return [word for name, note in STUDY.notes.items() for word in ("--note", f"{name}={note}")]
-
-
 def primary_judge():
     """The judge of Table 1 and the declared tests, for captions."""
     return next((task.primary_judge for task in STUDY.labelled), "none")
@@ -17,12 +12,6 @@ def measured():
     return list(rules.agreement.output) if made else []
 
 
-def figure_names():
-    """What is drawn of this run; judges' agreement where it is measured."""
-    always = "convergence delta outcomes categories flips ablations judges".split()
-    return always + ("agreement confusion calibration".split() if measured() else [])
-
-
 def figure_files():
     """The further tables that figures are drawn from, as options."""
     words = [
@@ -30,16 +19,28 @@ def figure_files():
         for option, path in zip(("--agreement", "--calibration"), measured())
         for word in (option, path)
     ]
+    words += ["--cells", f"{RUN}/cells.csv"] if GENERATED else []
+    words += ["--choices", f"{RUN}/choices.csv"] if CHOSEN else []
     for name, path in CONFIG.analysis.ablations.items():
         words += ["--ablation", f"{name}={path}"]
-    return words
+    return shlex.join(words)
+
+
+def drawing(figure):
+    """A figure's SVG in `snakemake --report`, with the caption of its kind."""
+    return report(
+        f"{RUN}/figures/{figure.name}.svg",
+        caption=f"../report/figures/{figure.kind}.rst",
+        category="Figures",
+        labels={"name": figure.title},
+    )
 
 
 def drawn():
     """Every figure as SVG, with its caption in the report, and as PNG."""
-    names = figure_names()
-    vector = [reported(f"figures/{name}.svg", name.capitalize(), "Figures") for name in names]
-    return vector + [f"{RUN}/figures/{name}.png" for name in names]
+    figures = figures_of(STUDY, measured=bool(measured()))
+    vector = [drawing(figure) for figure in figures]
+    return vector + [f"{RUN}/figures/{figure.name}.png" for figure in figures]
 
 
 def comparison():
@@ -71,8 +72,8 @@ rule score:
     container:
         image("analysis")
     params:
-        spec=study(),
-        models=model_facts(),
+        spec=lambda wildcards: study(),
+        models=lambda wildcards: model_facts(),
         suites=suite_words(),
         responses=lambda wildcards, input: repeat("--responses", input.responses),
         labels=lambda wildcards, input: repeat("--labels", input.labels),
@@ -105,7 +106,7 @@ rule estimate:
         image("analysis")
     params:
         spec=study("notes", "remark"),
-        models=model_facts(),
+        models=lambda wildcards: model_facts(),
         cells=f"--cells {shlex.quote(f'{RUN}/cells.csv')}" if GENERATED else "",
         choices=f"--choices {shlex.quote(f'{RUN}/choices.csv')}" if CHOSEN else "",
         folder=lambda wildcards, output: os.path.dirname(output[0]),
@@ -133,7 +134,7 @@ rule table:
         image("analysis")
     params:
         judge=primary_judge(),
-        spec=study(),
+        spec=lambda wildcards: study(),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         program=code_contents("table"),
     shell:
@@ -175,7 +176,11 @@ rule statistics:
             for path in ([paths] if isinstance(paths, str) else paths)
             for word in (option, str(path))
         ),
-        content=contents(HOME / CONFIG.sources.published),
+        content=contents(
+            HOME / CONFIG.sources.published,
+            *(HOME / path for path in CONFIG.analysis.reference_labels),
+            *([CONFIG.analysis.calibration] if CONFIG.analysis.calibration else []),
+        ),
         program=code_contents("statistics"),
     shell:
         "python -m steerability --log {log:q} statistics --spec {params.spec:q} {params.cells} "
@@ -184,7 +189,9 @@ rule statistics:
 
 rule figures:
     input:
-        cells=f"{RUN}/cells.csv",
+        tables=rules.estimate.output,
+        cells=rules.score.output,
+        interventions=f"{RUN}/interventions.jsonl",
         published=HOME / CONFIG.sources.published,
         measured=measured(),
         ablations=CONFIG.analysis.ablations.values(),
@@ -196,12 +203,15 @@ rule figures:
     container:
         image("analysis")
     params:
-        judge=CONFIG.primary_judge,
+        judge=primary_judge(),
+        spec=study("remark"),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        notes=judge_notes(),
-        analysis=spec(CONFIG.analysis),
         files=figure_files(),
+        content=contents(HOME / CONFIG.sources.published, *CONFIG.analysis.ablations.values()),
+        program=code_contents("figures"),
     shell:
-        "python -m steerability --log {log:q} figures --cells {input.cells:q} "
-        "--judge {params.judge:q} --analysis {params.analysis:q} --published {input.published:q} "
-        "--output-dir {params.folder:q} {params.files:q} {params.notes:q}"
+        "python -m steerability --log {log:q} figures --spec {params.spec:q} "
+        "--rates {input.tables[0]:q} --contrasts {input.tables[1]:q} "
+        "--categories {input.tables[2]:q} --steering {input.tables[3]:q} "
+        "--interventions {input.interventions:q} --published {input.published:q} "
+        "--output-dir {params.folder:q} {params.files}"

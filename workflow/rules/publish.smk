@@ -6,7 +6,13 @@ localrules:
     publish,
 
 
-TABLES = [*rules.table.output, *rules.statistics.output, *comparison(), *measured()]
+TABLES = [
+    *rules.estimate.output,
+    *rules.table.output,
+    *rules.statistics.output,
+    *comparison(),
+    *measured(),
+]
 
 
 rule page:
@@ -25,11 +31,12 @@ rule page:
         image("analysis")
     params:
         run=CONFIG.run,
+        spec=lambda wildcards: study(),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        notes=judge_notes(),
+        program=code_contents("page"),
     shell:
-        "python -m steerability --log {log:q} page --run {params.run:q} {params.folder:q} "
-        "{params.notes:q}"
+        "python -m steerability --log {log:q} page --run {params.run:q} --spec {params.spec:q} "
+        "{params.folder:q}"
 
 
 rule publish:
@@ -46,6 +53,8 @@ rule publish:
     params:
         run=CONFIG.run,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
+        inputs=lambda wildcards: named_contents(),
+        program=code_contents("publish"),
     shell:
-        "python -m steerability --log {log:q} publish --run {params.run:q} {params.folder:q} "
-        "{input.published:q} {input.tables:q}"
+        "python -m steerability --log {log:q} publish --run {params.run:q} "
+        "--inputs {params.inputs:q} {params.folder:q} {input.published:q} {input.tables:q}"

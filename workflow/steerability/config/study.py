@@ -1,5 +1,8 @@
 """What statistics and reports must know of a run: its tasks, scales, roles and declared tests."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 from pydantic import Field, model_validator
 
 from steerability.config.analysis import Analysis
@@ -8,6 +11,9 @@ from steerability.protocol.base import Count, Name, Record
 from steerability.protocol.design import Design
 from steerability.protocol.scale import BEHAVIOUR, SCALES, Scale
 from steerability.protocol.task import BEHAVIOUR_TASK, Task
+from steerability.support.errors import UserError
+
+NamedT = TypeVar("NamedT", Task, Scale)
 
 
 class Study(Record):
@@ -47,12 +53,20 @@ class Study(Record):
         return self.model_copy(update={name: getattr(default, name) for name in names})
 
     def task(self, name: str) -> Task:
-        """Return a task by its name."""
-        return next(task for task in self.tasks if task.name == name)
+        """Return a task by its name.
+
+        Raises:
+            UserError: the study has no such task.
+        """
+        return _named("task", name, self.tasks)
 
     def scale(self, name: str) -> Scale:
-        """Return a scale by its name."""
-        return next(scale for scale in self.scales if scale.name == name)
+        """Return a scale by its name.
+
+        Raises:
+            UserError: the study has no such scale.
+        """
+        return _named("scale", name, self.scales)
 
     @property
     def labelled(self) -> tuple[Task, ...]:
@@ -63,6 +77,14 @@ class Study(Record):
     def chosen(self) -> tuple[Task, ...]:
         """The tasks that are forced choices."""
         return tuple(task for task in self.tasks if task.measure == "choose")
+
+
+def _named(kind: str, name: str, known: Sequence[NamedT]) -> NamedT:
+    for one in known:
+        if one.name == name:
+            return one
+    there = ", ".join(one.name for one in known) or "none"
+    raise UserError(f"the study has no {kind} {name}", mend=f"it has: {there}")
 
 
 def task_section(config: Config, name: str) -> TaskSection:

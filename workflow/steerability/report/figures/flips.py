@@ -30,6 +30,8 @@ _BETWEEN_CATEGORIES = 1.2
 _BELOW = 2.5
 _LINE = 2.6
 _LETTER = 0.047
+# height of a line of words, in fields
+_WORDS = 2.2
 
 Field = list[tuple[float, float]]
 
@@ -134,9 +136,13 @@ def _places(strips: _Strips) -> tuple[dict[str, float], list[tuple[float, str]],
     y = 0.0
     for name, members in strips.categories.items():
         ranked = sorted(members, key=lambda scenario: -strips.events[scenario])
-        centres.append((y + len(ranked) / 2, wrap(pretty(name), 14)))
-        places |= {scenario: y + step for step, scenario in enumerate(ranked)}
-        y += len(ranked) + _BETWEEN_CATEGORIES
+        words = wrap(pretty(name), 14)
+        # a few scenarios take less room than their category's name
+        height = max(float(len(ranked)), _WORDS * (1 + words.count("\n")) - _BETWEEN_CATEGORIES)
+        centres.append((y + height / 2, words))
+        start = y + (height - len(ranked)) / 2
+        places |= {scenario: start + step for step, scenario in enumerate(ranked)}
+        y += height + _BETWEEN_CATEGORIES
     return places, centres, y - _BETWEEN_CATEGORIES
 
 

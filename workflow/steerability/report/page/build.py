@@ -7,27 +7,31 @@ The content policy admits one script and one style sheet by their digests, and n
 
 import base64
 import hashlib
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from steerability.estimate.grid import ALL_LABELS
+from steerability.protocol.intervention import Intervention
+from steerability.report.page.answer import answer, lead_figure
 from steerability.report.page.collect import Run
-from steerability.report.page.payload import index, output_blocks, scenario_blocks, script_json
+from steerability.report.page.error import measured_error
+from steerability.report.page.payload import Payload
 from steerability.report.page.statistics import folded, verdicts
-from steerability.report.page.views import GAPS, label_counts, table_conditions, table_rows
-
-LABEL_NAMES = {label: label.replace("_", " ").capitalize() for label in ALL_LABELS}
-CONDITION_NAMES = {"pro": "Pro", "none": "No suffix", "anti": "Anti"}
+from steerability.report.page.views import judge_counts, tables_of
+from steerability.report.page.words import labels_of, role_words
 
 
-def render(run: Run) -> str:
-    """Return the page of a run; the same run gives the same bytes.
+def render(run: Run) -> Iterator[str]:
+    """Yield the page of a run part by part; the same run gives the same parts.
 
     Args:
-        run: what to show.
+        run: what to show; its records are read while the parts are asked for.
+
+    Raises:
+        UserError: a record is missing or is not the one that the tables were made of.
     """
     css, js = _asset("page.css"), _asset("page.js")
     environment = Environment(
@@ -35,24 +39,26 @@ def render(run: Run) -> str:
     )
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode("ascii")
     template = environment.from_string(_asset("page.html.j2"))
-    return template.render(
+    payload = Payload(run)
+    lead = lead_figure(run)
+    yield from template.generate(
         run=run,
+        study=run.study,
         policy=content_policy(css, js),
         css=Markup(css),
         js=Markup(js),
         counts=_counts(run),
-        conditions=table_conditions(run),
-        names={c: CONDITION_NAMES.get(c, c) for c in (*run.conditions, *CONDITION_NAMES)},
-        labels=ALL_LABELS,
-        label_names=LABEL_NAMES,
-        table=table_rows(run),
-        gaps=GAPS,
-        judges=label_counts(run, ALL_LABELS),
+        answer=answer(run),
+        lead=lead,
+        figures=[figure for figure in run.figures if figure is not lead],
+        tasks=tables_of(run),
+        errors={judge: measured_error(run, judge) for judge in _all_judges(run)},
+        judges=judge_counts(run),
         verdicts=verdicts(run),
         folded=folded(run),
-        index=script_json(index(run)),
-        scenarios=[script_json(block) for block in scenario_blocks(run)],
-        outputs={key: script_json(block) for key, block in output_blocks(run).items()},
+        interventions=[_described(run, name) for name in run.shown_interventions],
+        labels={scale.name: labels_of(scale) for scale in run.study.scales},
+        payload=payload,
     )
 
 
@@ -73,15 +79,68 @@ def _asset(name: str) -> str:
     return (files("steerability.report.page") / name).read_text(encoding="utf-8")
 
 
-def _counts(run: Run) -> dict[str, Any]:
-    scenarios = {cell.scenario for cell in run.completions}
+def _all_judges(run: Run) -> dict[str, None]:
+    named = dict.fromkeys(judge for task in run.study.tasks for judge in task.judges)
+    return {**named, **dict.fromkeys(run.judges), **dict.fromkeys(run.study.notes)}
+
+
+def _counts(run: Run) -> dict[str, str]:
+    rows = [cell.row for cell in run.cells.values()]
+    suites = {task.name: task.suite for task in run.study.tasks}
     return {
+        "tasks": _plural(len({row.task for row in rows}), "task"),
         "models": _plural(len(run.models), "model"),
-        "interventions": _plural(len(run.conditions), "intervention"),
-        "scenarios": _plural(len(scenarios), "scenario"),
-        "cells": _plural(len(run.completions), "output"),
+        "interventions": _plural(len(run.shown_interventions), "intervention"),
+        "scenarios": _plural(len({(suites[row.task], row.scenario) for row in rows}), "scenario"),
+        "cells": _plural(len(rows), "output"),
+        "samples": _plural(run.study.samples, "sample"),
     }
 
 
 def _plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _described(run: Run, name: str) -> dict[str, Any]:
+    """An intervention for readers: its role, means, and every text that it adds."""
+    one = run.interventions.get(name)
+    return {
+        "name": name,
+        "role": role_words(run.study.design, name),
+        "known": one is not None,
+        "edits": [(_where(edit.kind), _text(edit)) for edit in one.edits] if one else [],
+        "facts": _facts(one) if one else [],
+    }
+
+
+def _where(kind: str) -> str:
+    return {
+        "append": "After the question",
+        "prepend": "Before the question",
+        "system": "In the system message",
+        "turns": "Earlier turns",
+        "prefill": "Beginning of the answer",
+    }.get(kind, kind)
+
+
+def _text(edit: Any) -> str:
+    if edit.kind != "turns":
+        return str(edit.text)
+    return "\n\n".join(f"{each.role.capitalize()}: {each.content}" for each in edit.messages)
+
+
+def _facts(one: Intervention) -> list[tuple[str, str]]:
+    facts = [("family", one.family), ("access", one.access)]
+    if one.strength is not None:
+        facts.append(("strength", f"{one.strength:g}"))
+    if one.control_of:
+        facts.append(("control of", one.control_of))
+    origin = one.provenance
+    made = [origin.origin, origin.method, f"on {origin.model}" if origin.model else ""]
+    made.append(f"{len(origin.scenarios)} scenarios" if origin.scenarios else "")
+    made.append(f"{origin.budget:,} queries" if origin.budget is not None else "")
+    facts.append(("origin", ", ".join(part for part in made if part)))
+    for adapter in one.adapters:
+        layers = f", layers {adapter.layers[0]} to {adapter.layers[1]}" if adapter.layers else ""
+        facts.append((adapter.kind, f"{adapter.sha256}, times {adapter.strength:g}{layers}"))
+    return facts

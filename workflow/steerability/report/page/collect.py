@@ -1,24 +1,36 @@
-"""What a page shows, read from a run's folder and checked for being of one piece."""
+"""What a page shows, read from a run's folder and checked for being of one piece.
+
+Replies are not kept here: there may be hundreds of megabytes of them. ``payload`` reads them one
+file at a time and hands them on.
+"""
 
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from steerability.estimate.grid import CONDITIONS
+from steerability.config.study import Study
 from steerability.protocol.intervention import Intervention
-from steerability.protocol.label import Label
-from steerability.protocol.response import Response
-from steerability.score.cells import CellRow, judges_of, read_cells
+from steerability.protocol.task import Task
+from steerability.report.long_tables import (
+    Line,
+    LongTables,
+    Row,
+    line_names,
+    read_long_tables,
+)
+from steerability.score.cells import CellRow, read_cells
+from steerability.score.choices import ChoiceRow, read_choices
 from steerability.suites.model import Suite
 from steerability.support.canonical import sha256_file
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_record, read_records
 from steerability.support.tables import read_csv
 
-_TABLE_COLUMNS = ("model", "size", "stage", "judge", "delta")
+LONG = ("rates.csv", "contrasts.csv", "steering.csv")
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _CAPTION = "{http://purl.org/dc/elements/1.1/}description"
-_FIRST_FIGURES = ("convergence", "delta", "outcomes")
 
 
 @dataclass(frozen=True)
@@ -31,147 +43,169 @@ class Figure:
     svg: bytes
 
 
+@dataclass
+class Cell:
+    """A cell of the page: its row, and the label that each judge gave it; or its log-odds."""
+
+    row: CellRow | ChoiceRow
+    labels: dict[str, str]
+
+    @property
+    def log_odds(self) -> float | None:
+        """Of a choice."""
+        return self.row.log_odds if isinstance(self.row, ChoiceRow) else None
+
+
 @dataclass(frozen=True)
 class Run:
     """A run as a page shows it.
 
     Attributes:
         name: the run's name.
-        suite: the scenarios and the categories' titles.
-        interventions: texts by name; empty where the run keeps none.
-        completions: one per cell, in the order of ``cells.csv``.
-        labels: judge → id of the cell → label; the primary judge is first.
-        notes: judge → warning to show wherever the judge is shown.
-        table: rows of ``table1.csv``, every field as text.
-        tables: the run's other statistics, rows by file name; absent files are left out.
+        folder: where its records lie.
+        study: tasks, scales, roles, notes.
+        suites: by the name that tasks use.
+        interventions: by name; empty where the run keeps none.
+        cells: by their id, in the order of ``cells.csv``, then of ``choices.csv``.
+        tables: the long tables.
+        further: the run's other tables, rows by file name; absent files are left out.
         figures: in the order to show them.
         digests: SHA-256 of the files that the page was made from, by name.
     """
 
     name: str
-    suite: Suite
-    interventions: dict[str, str]
-    completions: list[Response]
-    labels: dict[str, dict[str, Label]]
-    notes: dict[str, str]
-    table: list[dict[str, str]]
-    tables: dict[str, list[dict[str, str]]]
+    folder: Path
+    study: Study
+    suites: dict[str, Suite]
+    interventions: dict[str, Intervention]
+    cells: dict[str, Cell]
+    tables: LongTables
+    further: dict[str, list[Row]]
     figures: list[Figure]
     digests: dict[str, str]
 
-    @property
-    def primary(self) -> str:
-        """The judge of Table 1."""
-        return next(iter(self.labels))
+    @cached_property
+    def models(self) -> list[str]:
+        """The models, in the order of their cells."""
+        return list(dict.fromkeys(cell.row.model for cell in self.cells.values()))
 
-    @property
-    def models(self) -> list[tuple[str, str, str]]:
-        """Name, size and stage of each model, in the order of ``cells.csv``."""
-        return list(dict.fromkeys((c.model, c.size, c.stage) for c in self.completions))
+    @cached_property
+    def names(self) -> dict[Line, str]:
+        """What readers call each line of a table."""
+        rows = (*self.tables.rates, *self.tables.contrasts)
+        lines = (Line(row["model"], row["size"], row["stage"], row["guard"]) for row in rows)
+        return line_names(lines)
 
-    @property
-    def conditions(self) -> list[str]:
-        """The interventions: pro, none and anti first, then further ones as they come."""
-        present = dict.fromkeys(c.intervention for c in self.completions)
-        return sorted(
-            present, key=lambda c: CONDITIONS.index(c) if c in CONDITIONS else len(CONDITIONS)
-        )
+    @cached_property
+    def shown_interventions(self) -> tuple[str, ...]:
+        """The interventions that have a cell, as readers see them."""
+        present = dict.fromkeys(cell.row.intervention for cell in self.cells.values())
+        return self.study.design.order(present)
+
+    @cached_property
+    def judges(self) -> list[str]:
+        """Judges that gave a label, as the tasks have them."""
+        given = {judge for cell in self.cells.values() for judge in cell.labels}
+        named = dict.fromkeys(judge for task in self.study.tasks for judge in task.judges)
+        return [judge for judge in named if judge in given]
 
 
-def collect(folder: Path, *, name: str, notes: dict[str, str], extra: tuple[str, ...]) -> Run:
-    """Read a run.
+def files_of(run: Run) -> dict[tuple[str, str], list[Cell]]:
+    """Return the cells of every task and model, in their order."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in run.cells.values():
+        groups.setdefault((cell.row.task, cell.row.model), []).append(cell)
+    return groups
+
+
+def collect(folder: Path, *, name: str, study: Study, extra: Sequence[str]) -> Run:
+    """Read a run, all but its replies.
 
     Args:
-        folder: the run's folder, holding at least ``suite.json``, ``cells.csv``, ``table1.csv``
-            and the completions and labels that ``cells.csv`` was made of.
+        folder: the run's folder, holding at least the suites, ``cells.csv`` or ``choices.csv``,
+            the long tables, and the records that these were made of.
         name: the run's name.
-        notes: judge → warning.
+        study: its tasks, scales and roles.
         extra: names of further CSV files to read where they are there.
 
     Raises:
-        UserError: a file is missing or does not fit, or completions or labels are not those
-            that ``cells.csv`` was made of.
+        UserError: a file is missing or does not fit, or a cell is of no task or scenario.
     """
-    rows = read_cells(folder / "cells.csv")
-    table = read_csv(folder / "table1.csv", _TABLE_COLUMNS)
-    if not table:
-        raise UserError("no models", where=folder / "table1.csv")
-    used = ["suite.json", "cells.csv", "table1.csv"]
-    primary = table[0]["judge"]
-    judges = judges_of(rows)
-    if primary not in judges:
-        raise UserError(f"the judge {primary} labelled no cell", where=folder / "table1.csv")
-    completions, files = _completions(folder, rows)
-    used += files
-    labels = {}
-    for judge in (primary, *(judge for judge in judges if judge != primary)):
-        labels[judge], files = _labels(folder, judge, rows)
-        used += files
-    suite = read_record(folder / "suite.json", Suite)
-    known = {scenario.id: scenario.category for scenario in suite.scenarios}
-    for row in rows:
-        if known.get(row.scenario) != row.category:
-            raise UserError(
-                f"no such scenario in the category {row.category}",
-                where=f"{folder / 'suite.json'}: {row.scenario}",
-                mend="make the suite and the cells anew",
-            )
-    interventions = folder / "interventions.jsonl"
-    texts: dict[str, str] = {}
-    if interventions.is_file():
-        used.append(interventions.name)
-        texts = {item.name: item.text for item in read_records(interventions, Intervention)}
+    used = [*LONG]
+    cells: dict[str, Cell] = {}
+    if study.labelled:
+        used.append("cells.csv")
+        for row in read_cells(folder / "cells.csv"):
+            cells.setdefault(row.cell_id, Cell(row, {})).labels[row.judge] = row.label
+    if study.chosen:
+        used.append("choices.csv")
+        for choice in read_choices(folder / "choices.csv"):
+            cells[choice.cell_id] = Cell(choice, {})
+    names = dict.fromkeys(task.suite for task in study.tasks)
+    suites = {suite: read_record(folder / "suites" / f"{suite}.json", Suite) for suite in names}
+    used += [f"suites/{suite}.json" for suite in suites]
+    _check_scenarios(cells, study, suites)
+    used += _records(cells, study)
+    interventions: dict[str, Intervention] = {}
+    if (folder / "interventions.jsonl").is_file():
+        used.append("interventions.jsonl")
+        records = read_records(folder / "interventions.jsonl", Intervention)
+        interventions = {item.name: item for item in records}
     present = [file for file in extra if (folder / file).is_file()]
-    figures = [_figure(path) for path in sorted((folder / "figures").glob("*.svg"), key=_place)]
+    figures = [_figure(path) for path in sorted((folder / "figures").glob("*.svg"))]
     used += [*present, *(f"figures/{figure.name}.svg" for figure in figures)]
     return Run(
         name=name,
-        suite=suite,
-        interventions=texts,
-        completions=completions,
-        labels=labels,
-        notes={judge: note for judge, note in notes.items() if judge in labels},
-        table=table,
-        tables={file: read_csv(folder / file, ()) for file in present},
+        folder=folder,
+        study=study,
+        suites=suites,
+        interventions=interventions,
+        cells=cells,
+        tables=read_long_tables(*(folder / file for file in LONG)),
+        further={file: read_csv(folder / file, ()) for file in present},
         figures=figures,
-        digests={file: sha256_file(folder / file) for file in sorted(used)},
+        digests={file: sha256_file(folder / file) for file in sorted(set(used))},
     )
 
 
-def _completions(folder: Path, rows: list[CellRow]) -> tuple[list[Response], list[str]]:
-    wanted = {row.cell_id: row for row in rows}
-    files = [f"completions/{model}.jsonl" for model in dict.fromkeys(row.model for row in rows)]
-    found = {item.id: item for file in files for item in read_records(folder / file, Response)}
-    for cell_id, row in wanted.items():
-        if cell_id not in found:
-            raise UserError("no completion of this cell", where=cell_id, mend="score the run again")
-        if found[cell_id].completion_sha256 != row.completion_sha256:
+def record_files(task: Task, model: str, judges: Sequence[str]) -> list[str]:
+    """Return the names of the files that hold a task's records of a model, labels last."""
+    if task.measure == "choose":
+        return [f"choices/{task.name}/{model}.jsonl"]
+    labels = (f"labels/{task.name}/{judge}/{model}.jsonl" for judge in judges)
+    return [f"responses/{task.name}/{model}.jsonl", *labels]
+
+
+def _records(cells: dict[str, Cell], study: Study) -> list[str]:
+    judges: dict[tuple[str, str], dict[str, None]] = {}
+    for cell in cells.values():
+        judges.setdefault((cell.row.task, cell.row.model), {}).update(dict.fromkeys(cell.labels))
+    return [
+        file
+        for (task, model), found in judges.items()
+        for file in record_files(study.task(task), model, list(found))
+    ]
+
+
+def _check_scenarios(cells: dict[str, Cell], study: Study, suites: dict[str, Suite]) -> None:
+    known = {
+        (task.name, scenario.id): scenario.category
+        for task in study.tasks
+        for scenario in suites[task.suite].scenarios
+    }
+    tasks = {task.name: task for task in study.tasks}
+    for name, cell in cells.items():
+        row = cell.row
+        if row.task not in tasks:
             raise UserError(
-                "the completion is not the one in cells.csv",
-                where=cell_id,
-                mend="score the run again",
+                f"the study has no task {row.task}", where=name, mend="score the run again"
             )
-    return [found[cell_id] for cell_id in wanted], files
-
-
-def _labels(folder: Path, judge: str, rows: list[CellRow]) -> tuple[dict[str, Label], list[str]]:
-    wanted = {row.cell_id: row for row in rows if row.judge == judge}
-    models = dict.fromkeys(row.model for row in wanted.values())
-    files = [f"labels/{judge}/{model}.jsonl" for model in models]
-    found = {item.id: item for file in files for item in read_records(folder / file, Label)}
-    for cell_id, row in wanted.items():
-        if cell_id not in found or found[cell_id].label != row.label:
+        if known.get((row.task, row.scenario)) != row.category:
             raise UserError(
-                "the label is not the one in cells.csv",
-                where=f"labels of {judge}: {cell_id}",
-                mend="score the run again",
+                f"no such scenario in the category {row.category}",
+                where=f"suites/{tasks[row.task].suite}.json: {row.scenario}",
+                mend="make the suite and the cells anew",
             )
-    return {cell_id: found[cell_id] for cell_id in wanted}, files
-
-
-def _place(path: Path) -> tuple[int, str]:
-    first = path.stem in _FIRST_FIGURES
-    return (_FIRST_FIGURES.index(path.stem) if first else len(_FIRST_FIGURES), path.stem)
 
 
 def _figure(path: Path) -> Figure:

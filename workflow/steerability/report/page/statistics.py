@@ -2,12 +2,29 @@
 
 from dataclasses import dataclass
 
+from steerability.report.long_tables import main_task
 from steerability.report.page.collect import Run
 
 HYPOTHESES = "hypotheses.csv"
 SENSITIVITY = "judge_sensitivity.csv"
 # file -> (title, what it holds)
 FOLDED: dict[str, tuple[str, str]] = {
+    "contrasts.csv": (
+        "Every difference",
+        "Each task's contrasts between interventions under every judge; p adjusted by Holm's "
+        "method over the contrasts and models of a task and measure.",
+    ),
+    "steering.csv": (
+        "Every intervention",
+        "Its shift from the baseline by family, access and strength, and its rank among its "
+        "controls.",
+    ),
+    "rates.csv": ("Every rate", "Each outcome under every intervention and judge."),
+    "matrix.csv": ("Defences against attacks", "Rates with intervals, one row a field."),
+    "validity.csv": (
+        "Choices against labels",
+        "Rank correlation of log-odds with the judge's labels, with its interval.",
+    ),
     "tests.csv": (
         "Every test declared",
         "Estimates and intervals in points; p adjusted by Holm's method within the family.",
@@ -41,6 +58,8 @@ FOLDED: dict[str, tuple[str, str]] = {
 }
 FILES = (HYPOTHESES, *FOLDED)
 _WHOLE = "all"
+MOST = 1000
+"""Rows of a folded table that a page shows."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +84,18 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Table:
-    """A table to fold away: its title, a sentence, header and rows."""
+    """A table to fold away: its title, a sentence, header and rows; the first ``MOST`` of them."""
 
     title: str
     text: str
     columns: list[str]
     rows: list[list[str]]
+    total: int
 
 
 def verdicts(run: Run) -> list[Verdict]:
     """Return the verdicts in the order of ``hypotheses.csv``; none where there is no such file."""
-    rows = run.tables.get(HYPOTHESES, [])
+    rows = run.further.get(HYPOTHESES, [])
     names = dict.fromkeys(row["hypothesis"] for row in rows)
     grouped = []
     for name in names:
@@ -87,11 +107,13 @@ def verdicts(run: Run) -> list[Verdict]:
 
 
 def _finding(run: Run, row: dict[str, str], name: str) -> Finding:
+    main = main_task(run.study)
+    primary = main.primary_judge if main else None
     others = {
         other["judge"]: other["verdict"]
-        for other in run.tables.get(SENSITIVITY, [])
+        for other in run.further.get(SENSITIVITY, [])
         if (other["hypothesis"], other["part"]) == (row["hypothesis"], row["part"])
-        and other["judge"] != run.primary
+        and other["judge"] != primary
     }
     return Finding(name, row["statement"], row["contrast"], row["verdict"], row["words"], others)
 
@@ -100,8 +122,11 @@ def folded(run: Run) -> list[Table]:
     """Return the tables that the run has, in the order of ``FOLDED``."""
     tables = []
     for file, (title, text) in FOLDED.items():
-        rows = run.tables.get(file)
+        rows = run.further.get(file)
         if rows:
             columns = [name.replace("_", " ") for name in rows[0]]
-            tables.append(Table(title, text, columns, [list(row.values()) for row in rows]))
+            shown = [list(row.values()) for row in rows[:MOST]]
+            if len(rows) > MOST:
+                text = f"{text} The first {MOST:,} rows; the others are in {file}."
+            tables.append(Table(title, text, columns, shown, len(rows)))
     return tables
