@@ -156,11 +156,7 @@ def test_the_answers_shown_are_the_drawn_ones_as_text(visit: Callable[..., Chrom
     here = visit()
     drawn = draw(responses(), STUDY.design, cells=60, seed=1)
     names = "['context', 'prompt', 'response']"
-<<<<<<< HEAD
-    read = f"return {names}.map(id => document.getElementById(id).textContent)"
-=======
     read = f"return {names}.map((id) => document.getElementById(id).textContent)"
->>>>>>> labelling
     for cell in drawn.cells[:20]:
         assert here.execute_script(read) == [cell.context, cell.prompt, cell.response]
         press(here, "n")
@@ -197,13 +193,8 @@ def test_the_page_may_reach_nothing(visit: Callable[..., Chrome]) -> None:
           async () => { document.body.innerHTML += "<b>"; },
           async () => { setTimeout("1"); },
         ];
-<<<<<<< HEAD
-        const tried = (way) => Promise.resolve().then(way).then(() => "done", (e) => e.name);
-        Promise.all(ways.map(tried)).then(done);
-=======
         const told = (way) => Promise.resolve().then(way).then(() => "done", (e) => e.name);
         Promise.all(ways.map(told)).then(done);
->>>>>>> labelling
         """
     )
     assert refused == ["TypeError"] * 3
