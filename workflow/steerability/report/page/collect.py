@@ -164,8 +164,15 @@ def collect(folder: Path, *, name: str, study: Study, extra: Sequence[str]) -> R
         tables=read_long_tables(*(folder / file for file in LONG)),
         further={file: read_csv(folder / file, ()) for file in present},
         figures=figures,
-        digests={file: sha256_file(folder / file) for file in sorted(set(used))},
+        digests={file: _digest(folder / file) for file in sorted(set(used))},
     )
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=path) from error
 
 
 def record_files(task: Task, model: str, judges: Sequence[str]) -> list[str]:
