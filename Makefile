@@ -6,6 +6,7 @@ CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 EXPORT := .venv-export
+CROISSANT := .venv-croissant
 LOCKS := envs/dev.txt envs/build.txt envs/llama.txt envs/llama-flags.txt envs/weights.txt
 MIRROR ?=
 MODELS ?=
@@ -16,7 +17,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # one run at a time in a working tree: a killed run leaves no lock behind
 ONE := flock --nonblock .lock true || { echo "another run is under way in this folder; wait for it" >&2; exit 2; }; flock .lock
 
-.PHONY: help setup demo test test-full lint format export replay containers container-cuda verify reference lock clean bench bench-full bench-extra
+.PHONY: help setup demo test test-full lint format export croissant replay containers container-cuda verify reference lock clean bench bench-full bench-extra
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +38,11 @@ $(VENV)/complete: $(LOCKS) pyproject.toml
 $(EXPORT)/complete: envs/export.txt
 	$(PYTHON) -m venv $(EXPORT)
 	$(EXPORT)/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
+$(CROISSANT)/complete: envs/croissant.txt
+	$(PYTHON) -m venv $(CROISSANT)
+	$(CROISSANT)/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
 demo: $(VENV)/complete ## measure the embedded model with the built-in suite
@@ -68,11 +74,16 @@ export: $(EXPORT)/complete ## a finished run as Inspect logs and as an RO-Crate 
 	  --inspect results/$(RUN)/export/inspect --ro-crate results/$(RUN)/export/ro-crate \
 	  $(addprefix --config ,$(CONFIGS))
 
+croissant: $(VENV)/complete $(CROISSANT)/complete ## describe the built-in suite anew and validate that
+	$(BIN)/steerability croissant workflow/suites/builtin/suite.yaml
+	$(CROISSANT)/bin/mlcroissant validate --jsonld workflow/suites/builtin/croissant.json
+
 reference: $(VENV)/complete ## let a finished run's digests be the expected ones [RUN=demo]
 	$(BIN)/steerability verify results/$(RUN) --record workflow/reference/$(RUN).json
 
-lint: $(VENV)/complete ## linters, formatters, type checker, workflow lint
+lint: $(VENV)/complete ## linters, formatters, import layers, type checker, workflow lint
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/mypy
@@ -82,10 +93,10 @@ format: $(VENV)/complete ## format Python and Snakemake files
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-test: lint $(EXPORT)/complete ## linters, then the whole test suite
+test: lint $(EXPORT)/complete $(CROISSANT)/complete ## linters, then the whole test suite
 	$(BIN)/python -m pytest -m "not slow" tests
 
-test-full: lint $(EXPORT)/complete ## everything, the slow tests too
+test-full: lint $(EXPORT)/complete $(CROISSANT)/complete ## everything, the slow tests too
 	$(BIN)/python -m pytest tests
 
 lock: ## resolve every requirement anew (needs uv)

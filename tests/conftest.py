@@ -7,10 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support.fetching import hub, places, said
 
 __all__ = ["ROOT", "Run", "hub", "places", "root", "said", "steerability"]
+
+# nothing is timed: an example that takes long on a busy machine is no fault
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -7,6 +7,9 @@ from typing import Any
 import gguf
 import numpy as np
 
+from steerability.engine import Adapter, Adapters, Engine
+from support.models import requantize, tiny
+
 WIDTH = 64
 
 
@@ -100,3 +103,34 @@ MIXTURE = {
 def shapes(*, moe: bool) -> dict[str, tuple[int, ...]]:
     """Matrices of the tiny models of ``support.models``, with their sizes."""
     return MIXTURE if moe else DENSE
+
+
+BLOCKS = 3
+
+
+class SteeredModel:
+    """Tiny weights with a vector and two LoRA, quantised as the embedded model is."""
+
+    def __init__(self, folder: Path, *, moe: bool, kind: str = "F32") -> None:
+        self.folder, self.moe = folder, moe
+        self.arch = "qwen3moe" if moe else "qwen3"
+        self.path = tiny(folder / "tiny.gguf", moe=moe, layers=BLOCKS)
+        if kind != "F32":
+            self.path = requantize(self.path, folder / f"{kind}.gguf", kind)
+        self.rows = rows(BLOCKS)
+        self.vector = vector(folder / "v.gguf", self.rows, hint=self.arch)
+        self.loras = [
+            lora(
+                folder / f"l{seed}.gguf",
+                factors(shapes(moe=moe), rank=1 + seed, seed=seed),
+                architecture=self.arch,
+                alpha=4.0 * seed,
+            )
+            for seed in (0, 1)
+        ]
+
+    def adapters(self, engine: Engine, name: str) -> Adapters:
+        one = Adapter("vector", engine.add_adapter("vector", self.vector), 0.5)
+        others = [Adapter("lora", engine.add_adapter("lora", path), 0.7) for path in self.loras]
+        chosen = {"none": [], "vector": [one], "lora": others[:1], "both": [one, *others]}
+        return Adapters.of(chosen[name])

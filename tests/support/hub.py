@@ -33,6 +33,7 @@ class Fault:
     status: int
     times: int = -1
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b"{}"
 
 
 @dataclass
@@ -100,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         for fault in hub.faults:
             if fault.times and re.search(fault.match, path):
                 fault.times -= 1
-                return self._answer(fault.status, b"{}", fault.headers)
+                return self._answer(fault.status, fault.body, fault.headers)
         info = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", path)
         resolve = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         if path.startswith("/cdn/"):

@@ -2,7 +2,7 @@
 
 import hashlib
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import gguf
@@ -42,8 +42,14 @@ def tiny(
     template: str | None = CHATML,
     added: Sequence[str] = ADDED,
     eos: int = 0,
+    header: Mapping[str, bool | int | float] | None = None,
+    spoiled: float | None = None,
 ) -> Path:
-    """Write a random float32 Qwen3 (dense or mixture of experts) with a byte vocabulary."""
+    """Write a random float32 Qwen3 (dense or mixture of experts) with a byte vocabulary.
+
+    ``header`` adds fields to the header or replaces them; ``spoiled`` is a value that stands in
+    place of one of the last layer's.
+    """
     arch = "qwen3moe" if moe else "qwen3"
     rng = np.random.default_rng(seed)
     heads, kv_heads, head, ff, experts = 4, 2, width // 4, 2 * width, 4
@@ -78,6 +84,12 @@ def tiny(
     writer.add_add_bos_token(False)
     if template is not None:
         writer.add_chat_template(template)
+    for name, value in (header or {}).items():
+        kind = gguf.GGUFValueType.FLOAT32 if isinstance(value, float) else None
+        kind = kind or (gguf.GGUFValueType.BOOL if value is True or value is False else None)
+        for part in writer.kv_data:
+            part.pop(name, None)
+        writer.add_key_value(name, value, kind or gguf.GGUFValueType.UINT32)
 
     def put(name: str, *shape: int, scale: float = 0.2) -> None:
         values = rng.standard_normal(shape, dtype=np.float32) * np.float32(scale)
@@ -88,7 +100,12 @@ def tiny(
 
     put("token_embd.weight", len(tokens), width, scale=1.0)
     put("output.weight", len(tokens), width)
-    ones("output_norm.weight", width)
+    if spoiled is None:
+        ones("output_norm.weight", width)
+    else:
+        norm = np.ones(width, dtype=np.float32)
+        norm[3] = spoiled
+        writer.add_tensor("output_norm.weight", norm)
     for layer in range(layers):
         block = f"blk.{layer}"
         for name in ("attn_norm", "ffn_norm"):

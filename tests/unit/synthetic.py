@@ -3,9 +3,17 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
+from steerability.config.analysis import Analysis
+from steerability.config.study import Study
+from steerability.estimate.estimates import estimate
+from steerability.protocol.cell import Cell
+from steerability.protocol.design import Design
 from steerability.protocol.label import Label
 from steerability.protocol.response import Response
+from steerability.protocol.task import Task
+from steerability.report.tables.table1 import LongTables, Table1, table1
 from steerability.score.cells import CellRow
+from steerability.score.choices import ChoiceRow
 
 MODEL = ("alpha", "1B", "Base")
 CODES = {
@@ -17,26 +25,35 @@ CODES = {
 }
 
 
+STUDY = Study(
+    tasks=(Task(name="behaviour", suite="made", judges=("rules",)),),
+    design=Design(baseline="none", amplify=("pro",), suppress=("anti",)),
+)
+"""The paper's design on a made suite, with the judge ``rules``."""
+
+
+def study(plan: Analysis | None = None, **more: object) -> Study:
+    """The paper's study with another plan or further fields of its own."""
+    return STUDY.model_copy(update={"analysis": plan or Analysis(), **more})
+
+
 def completion(
     model: tuple[str, str, str], intervention: str, at: int, categories: int = 1, **more: object
 ) -> Response:
-    """One completion; scenario ``s000`` belongs to category ``c0`` and so on, in turn."""
-    name, size, stage = model
-    response = f"{name} {intervention} {at}"
+    """One response; scenario ``s000`` belongs to category ``c0`` and so on, in turn."""
+    text = f"{model[0]} {intervention} {at}"
+    cell = Cell(model=model[0], intervention=intervention, scenario=f"s{at:03d}")
     values = {
-        "model": name,
-        "size": size,
-        "stage": stage,
-        "intervention": intervention,
-        "suite": "made",
+        **cell.model_dump(),
         "category": f"c{at % categories}",
-        "scenario": f"s{at:03d}",
-        "id": f"{name}/{intervention}/s{at:03d}",
+        "id": cell.cell_id,
         "context": "context",
         "prompt": "prompt",
-        "scenario_prompt": "prompt",
-        "response": response,
-        "completion_sha256": hashlib.sha256(response.encode()).hexdigest(),
+        "plain_context": "context",
+        "plain_prompt": "prompt",
+        "sent": [{"role": "user", "content": "prompt"}],
+        "response": text,
+        "completion_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "key": "0" * 64,
         **more,
     }
@@ -50,20 +67,83 @@ def label(of: Response, name: str, judge: str = "rules") -> Label:
 
 
 def cells(
-    labels: Mapping[str, str],
+    labels: Mapping[str, str | Sequence[str]],
     model: tuple[str, str, str] = MODEL,
     judge: str = "rules",
     categories: int = 1,
+    codes: Mapping[str, str] = CODES,
     **more: object,
 ) -> list[CellRow]:
-    """Rows of one model and judge: intervention to one letter of ``CODES`` per scenario."""
+    """Rows of one model and judge.
+
+    Args:
+        labels: intervention to one letter of ``codes`` per scenario; several such strings are
+            several samples, a blank in one a cell that is not there.
+        model: name, size and stage.
+        judge: whose labels.
+        categories: how many; scenarios belong to them in turn.
+        codes: letter to label.
+        more: further fields of every row.
+    """
     rows = []
-    for intervention, letters in labels.items():
-        for at, letter in enumerate(letters):
-            made = completion(model, intervention, at, categories, **more).model_dump()
-            kept = {k: v for k, v in made.items() if k in CellRow.model_fields}
-            rows.append(CellRow.model_validate({**kept, "judge": judge, "label": CODES[letter]}))
+    for intervention, samples in labels.items():
+        strings = [samples] if isinstance(samples, str) else samples
+        for at in range(len(strings[0])):
+            for sample, letters in enumerate(strings):
+                if letters[at] == " ":
+                    continue
+                text = f"{model[0]} {intervention} {at}" + (f" {sample}" if sample else "")
+                values = {
+                    **dict(zip(("model", "size", "stage"), model, strict=True)),
+                    "intervention": intervention,
+                    "suite": "made",
+                    "category": f"c{at % categories}",
+                    "scenario": f"s{at:03d}",
+                    "sample": sample,
+                    "judge": judge,
+                    "label": codes[letters[at]],
+                    "completion_sha256": hashlib.sha256(text.encode()).hexdigest(),
+                    **more,
+                }
+                rows.append(CellRow.model_validate(values))
     return rows
+
+
+def choices(
+    log_odds: Mapping[str, Sequence[float]],
+    task: str = "choice",
+    model: str = MODEL[0],
+    categories: int = 1,
+    tokens: int = 4,
+) -> list[ChoiceRow]:
+    """Rows of one model: intervention to the log-odds of each scenario."""
+    return [
+        ChoiceRow(
+            task=task,
+            model=model,
+            intervention=intervention,
+            scenario=f"s{at:03d}",
+            category=f"c{at % categories}",
+            log_odds=round(value, 6),
+            log_odds_per_token=round(value / tokens, 6),
+            key="3" * 64,
+        )
+        for intervention, values in log_odds.items()
+        for at, value in enumerate(values)
+    ]
+
+
+def long_tables(rows: Sequence[CellRow], of: Study) -> LongTables:
+    """``rates.csv`` and ``contrasts.csv`` of cells, as the verbs read them."""
+    made = estimate(of, rows, [], [])
+    return LongTables(made.rates.to_dict("records"), made.contrasts.to_dict("records"))
+
+
+def table_of(rows: Sequence[CellRow], of: Study) -> Table1:
+    """Table 1 of cells."""
+    table = table1(long_tables(rows, of), of, of.labelled[0])
+    assert table is not None
+    return table
 
 
 def published(counts: Mapping[str, tuple[int, int, int]], n: int = 71) -> dict[str, str]:

@@ -54,7 +54,7 @@ def test_likeness_is_within_a_scenario_and_noise_has_every_estimate(cells: bench
 
 
 def test_judges_are_compared_on_cells_that_both_label(cells: bench.Cells, tmp_path: Path) -> None:
-    folder = tmp_path / "labels" / "echo"
+    folder = tmp_path / "labels" / "behaviour" / "echo"
     folder.mkdir(parents=True)
     labels = [one.label.model_copy(update={"judge": "echo"}) for one in cells.examples[:30]]
     lines = "".join(label.model_dump_json() + "\n" for label in labels)

@@ -8,7 +8,7 @@ from scipy.stats import beta
 
 from steerability import cli
 from steerability.config.analysis import Analysis
-from steerability.estimate.grid import grid_of
+from steerability.estimate.grid import grid_of, main_grids
 from steerability.inference.corrected import (
     COLUMNS,
     LABELLED,
@@ -21,14 +21,15 @@ from steerability.inference.corrected import (
     vary_errors,
     vary_unanimous,
 )
+from steerability.protocol.design import Design
 from steerability.protocol.label import Label
 from steerability.score.cells import CellRow, write_cells
 from steerability.support.errors import UserError
 from steerability.support.jsonl import write_records
 from steerability.support.tables import Field, read_csv
-from unit.synthetic import cells
+from unit.synthetic import cells, study
 
-QUICK = Analysis(resamples=300, reference_judge="truth")
+QUICK = study(Analysis(resamples=300, reference_judge="truth"))
 MODELS = [(name, "1B", name) for name in ("a", "b", "c", "d")]
 
 
@@ -76,8 +77,8 @@ def noisy_run(seed: int, scenarios: int = 60) -> list[CellRow]:
 
 
 def corrected_rows(rows: list[CellRow], same_run: bool = True) -> list[dict[str, Field]]:
-    measured = Calibration(grid_of(rows, "noisy"), grid_of(rows, "truth"), same_run)
-    return correct(grid_of(rows, "noisy"), measured, QUICK)
+    noisy, truth = (grid_of(rows, judge, QUICK) for judge in ("noisy", "truth"))
+    return correct(noisy, Calibration(noisy, truth, same_run), QUICK)
 
 
 def test_both_estimates_recover_the_truth_from_the_other_models() -> None:
@@ -187,8 +188,8 @@ def test_the_verb_takes_human_labels_and_another_runs_cells(tmp_path: Path) -> N
     noisy = [row for row in rows if row.judge == "noisy"]
     write_cells(tmp_path / "cells.csv", noisy)
     write_cells(tmp_path / "other.csv", rows)
-    words = ["statistics", "--cells", str(tmp_path / "cells.csv"), "--judge", "noisy"]
-    words += ["--analysis", QUICK.model_dump_json(), "--output-dir", str(tmp_path)]
+    words = ["statistics", "--cells", str(tmp_path / "cells.csv")]
+    words += ["--spec", QUICK.model_dump_json(), "--output-dir", str(tmp_path)]
     assert cli.run(words) == 0
     assert read_csv(tmp_path / "corrected.csv", COLUMNS) == []
     assert cli.run([*words, "--calibration", str(tmp_path / "other.csv")]) == 0
@@ -219,4 +220,37 @@ def test_two_reference_judges_are_refused(tmp_path: Path) -> None:
     ]
     write_records(tmp_path / "two.jsonl", labels)
     with pytest.raises(UserError, match="labels of 2 judges"):
-        correct_all(rows, ("noisy",), QUICK, None, [tmp_path / "two.jsonl"])
+        correct_all(rows, main_grids(rows, QUICK), QUICK, None, [tmp_path / "two.jsonl"])
+
+
+def test_what_is_corrected_are_the_roles_or_else_everything() -> None:
+    rows = noisy_run(3)
+    names = {"pro": "polite", "none": "plain", "anti": "rude"}
+    rows = [row.model_copy(update={"intervention": names[row.intervention]}) for row in rows]
+    before = corrected_rows(noisy_run(3))
+
+    def under(design: Design) -> list[dict[str, Field]]:
+        mine = QUICK.model_copy(update={"design": design})
+        noisy, truth = (grid_of(rows, judge, mine) for judge in ("noisy", "truth"))
+        return correct(noisy, Calibration(noisy, truth, same_run=True), mine)
+
+    roles = Design(baseline="plain", amplify=("polite",), suppress=("rude",))
+    for mine, paper in zip(under(roles), before, strict=True):
+        assert mine == paper | {"quantity": names.get(str(paper["quantity"]), "delta")}
+    some = under(Design(baseline="plain", amplify=("polite",)))
+    assert {row["quantity"] for row in some} == {"plain", "polite"}
+    assert {row["quantity"] for row in under(Design())} == {"plain", "polite", "rude"}
+
+
+def test_replies_to_one_scenario_are_resampled_together() -> None:
+    """Three replies that repeat one another leave every number as it is with one."""
+    rows = noisy_run(6)
+    thrice = [row.model_copy(update={"sample": at}) for row in rows for at in range(3)]
+    for one, three in zip(corrected_rows(rows), corrected_rows(thrice), strict=True):
+        assert (three["n"], three["calibration_n"]) == (180, 540)
+        for name in ("as_judged", "corrected", "reference_value", "sensitivity", "specificity"):
+            assert three[name] == one[name]
+        if one["method"] == "prediction_powered":
+            # but for the bounds of shares that no resample varies, which count replies
+            ends = [[float(str(row[end])) for end in ("low", "high")] for row in (one, three)]
+            assert ends[1] == pytest.approx(ends[0], abs=2)

@@ -167,7 +167,9 @@ def test_a_missing_file_is_not_asked_for_again(files, target, status, what):
     assert len(files.seen) == 1
 
 
-@pytest.mark.parametrize("changed", [BODY[:-1] + b"\0", BODY + b"more", BODY[:100]])
+@pytest.mark.parametrize(
+    "changed", [BODY[:-1] + b"\0", BODY + b"more", BODY[:100]], ids=["changed", "longer", "shorter"]
+)
 def test_a_changed_file_is_named_with_both_digests(files, target, changed):
     files.files[PATH] = changed
     with pytest.raises(UserError) as caught:

@@ -8,7 +8,7 @@ import pytest
 
 from steerability.engine import Engine, Job, PromptError, Sampling, WeightsError, generation_key
 from steerability.engine.context import CHUNK, borders
-from steerability.engine.engine import balanced
+from steerability.engine.lanes import balanced
 from steerability.engine.prefixes import shared_border
 from support.models import tiny
 

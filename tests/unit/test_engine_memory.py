@@ -7,7 +7,6 @@ import pytest
 
 from steerability.cli import run
 from steerability.engine import BatchPlan, Engine, InputError, library
-from steerability.engine import engine as engine_module
 from steerability.engine.memory import (
     CONSTANT_BYTES,
     Demand,
@@ -77,7 +76,7 @@ def test_layers_on_a_card() -> None:
 def test_too_little_ram_is_told_before_loading(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engine_module, "available", lambda: CONSTANT_BYTES)
+    monkeypatch.setattr("steerability.engine.widths.available", lambda: CONSTANT_BYTES)
     loaded: list[bool] = []
     monkeypatch.setattr(Engine, "load", lambda _: loaded.append(True))
     request = {"id": "a", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}

@@ -1,13 +1,20 @@
 """Prompts: the usual token ids where nothing is forged, and no forging."""
 
+import hashlib
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steerability.engine import Engine, PromptError
-from steerability.engine.prompts import chat_tokens, render
+from steerability.engine.prompts import chat_tokens
+from steerability.engine.rendering import render
 from steerability.engine.vocabulary import Vocabulary
-from support.models import CHATML, SPECIALS, tiny
+from steerability.suites.load import load_suite
+from support.models import CHATML, SPECIALS, smollm2, tiny
+from support.suffixes import asked, suffix
 
 TRIMMING = CHATML.replace("message['content']", "message['content'] | trim")
 THINKING = CHATML.replace("assistant\n' }}", "assistant\n<think>\n' }}")
@@ -108,3 +115,37 @@ def test_detokenising_joins_bytes_before_decoding(vocabulary):
     assert len(ids) > 2
     assert vocabulary.detokenize(ids) == "é🙂"
     assert vocabulary.detokenize(ids[:-1]).endswith("�")
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_plain_prompts_never_end_with_the_end_token(tmp_path, first):
+    header = {"tokenizer.ggml.add_eos_token": True, "tokenizer.ggml.add_bos_token": first}
+    header |= {"tokenizer.ggml.bos_token_id": 3}
+    with Engine(tiny(tmp_path / "tiny.gguf", header=header)) as engine:
+        ids = engine.plain("the end")
+        assert list(ids) == [3] * first + engine.vocabulary.tokenize("the end")
+        assert engine.vocabulary.eos not in ids
+        assert engine.chat(messages("a", "b"))[-1] != engine.vocabulary.eos
+
+
+def test_prompts_of_the_builtin_suite_are_what_they_were():
+    """The digest is of the code that marked messages (3f55d7c), for the first 42 scenarios."""
+    folder = Path("workflow/suites")
+    interventions = [
+        suffix("pro", folder / "interventions/pro.txt"),
+        suffix("none", None),
+        suffix("anti", folder / "interventions/anti.txt"),
+    ]
+    rows = []
+    with Engine(smollm2()) as engine:
+        for scenario in load_suite(folder / "builtin/suite.yaml").pilot(7).scenarios:
+            context = scenario.context.strip()
+            system = [{"role": "system", "content": context}] if context else []
+            for intervention in interventions:
+                user = asked(intervention, scenario.prompt)
+                question = {"role": "user", "content": user}
+                rows.append(engine.chat([*system, question]))
+                rows.append(engine.plain("\n\n".join(part for part in (context, user) if part)))
+                rows.append(engine.chat([question]))
+    found = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    assert found == "c93f59c6ae889e8b60c73cdee90ba0d1ef21e0908f8378f6edd04bdba82bf9d5"

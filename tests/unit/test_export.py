@@ -9,7 +9,11 @@ import pytest
 
 from steerability.cli import run as call
 from steerability.export.crate import CARRIED, carried
+from steerability.export.licence import texts_of
+from steerability.protocol.conversation import Append, Message, Prefill, Turns
+from steerability.protocol.intervention import Intervention
 from steerability.support.canonical import sha256_text
+from steerability.support.jsonl import read_records
 from support.fake_run import make_run
 
 
@@ -22,6 +26,10 @@ def finished(folder: Path, **more: Any) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return finished(tmp_path / "made")
+
+
+def texts(folder: Path) -> list[Intervention]:
+    return list(read_records(folder / "interventions.jsonl", Intervention))
 
 
 def graph_of(folder: Path, root: Path) -> dict[str, Any]:
@@ -102,7 +110,7 @@ def test_the_crate_holds_config_and_notes_without_folders(folder: Path, root: Pa
             "#several-licences",
             "https://spdx.org/licenses/CC-BY-4.0",
             "CC-BY-4.0",
-            "suite.json is under CC-BY-4.0",
+            "suites/made.json is under CC-BY-4.0",
         ),
         (
             "MIT OR CC-BY-4.0",
@@ -126,7 +134,7 @@ def test_a_crate_is_under_the_workflows_licence_only_where_that_is_true(
     graph = graph_of(finished(tmp_path / "made", licence=licence), root)
     assert graph["./"]["license"] == {"@id": of_whole}
     assert said in graph[of_whole].get("description", "")
-    assert graph["suite.json"]["license"] == {"@id": of_suite}
+    assert graph["suites/made.json"]["license"] == {"@id": of_suite}
     assert graph[of_suite]["name"] == name
     assert "license" not in graph["interventions.jsonl"]
     assert graph["Snakefile"]["license"] == graph["LICENSE"]["name"] == "Apache-2.0"
@@ -144,13 +152,24 @@ def test_published_suffixes_under_a_free_suite_are_without_a_licence(
     folder = finished(tmp_path / "made", licence="CC0-1.0")
     assert graph_of(folder, repository)["./"]["license"] == {"@id": "LICENSE"}
     shutil.rmtree(tmp_path / "crate")
-    text = json.loads((folder / "interventions.jsonl").read_text().splitlines()[0])["text"]
+    [text] = [one.words for one in texts(folder) if one.name == "pro"]
     with (repository / "workflow" / "reference" / "suffixes.csv").open("a") as table:
         table.write(f"pro,{len(text)},{sha256_text(text)}\n")
     graph = graph_of(folder, repository)
     assert graph["./"]["license"] == {"@id": "#no-licence"}
     assert "(interventions.jsonl, and" in graph["#no-licence"]["description"]
     assert graph["interventions.jsonl"]["license"] == {"@id": "#no-licence-of-text"}
+
+
+def test_a_published_text_is_known_among_others_and_repeated() -> None:
+    example = (Message(role="user", content="1?"), Message(role="assistant", content="One."))
+    edits = (
+        Append(text="Go.\n\nOn."),
+        Prefill(text="Yes.\n\nYes.\n\nYes."),
+        Turns(messages=example),
+    )
+    found = list(texts_of(Intervention(name="x", edits=(*edits, Append(text="")))))
+    assert found == ["Go.\n\nOn.", "Yes.\n\nYes.\n\nYes.", "Yes.", "1?", "One."]
 
 
 def test_the_crate_carries_the_workflow_and_nothing_that_lies_beside_it(root: Path) -> None:

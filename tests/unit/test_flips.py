@@ -48,11 +48,29 @@ def test_outputs_and_labels_are_counted(steerability, sides, tmp_path):
 def test_sides_of_other_cells_are_refused(steerability, sides, tmp_path):
     short = lines(tmp_path / "s.jsonl", [{"id": "q8/pro/a", "text": "x"}])
     for words, message in (
-        (("--first", short, "--second", sides[1]), "one"),
-        (("--first", sides[0], sides[0], "--second", sides[1]), "twice"),
+        (("--first", short, "--second", sides[1]), "on the second side only (3 such cells)"),
+        (("--first", sides[0], "--first", sides[0], "--second", sides[1]), "twice"),
         (("--first", sides[0], "--second", sides[1], "--first-labels", short), "one side only"),
     ):
         found = steerability("flips", *words)
         assert found.returncode == 2
-        assert message in found.stderr or "only" in found.stderr
+        assert message in found.stderr
         assert found.stderr.count("\n") == 1
+
+
+def test_cells_of_other_tasks_and_samples_are_told_apart(steerability, tmp_path):
+    names = ("none/s1", "none/s1#1", "anti/s1@monitor")
+    sides = []
+    for model, text in (("a", "x"), ("b", "y")):
+        rows = [{"id": f"{model}/{name}", "text": "x"} for name in names]
+        rows += [{"id": f"twins/{model}/{name}", "text": text} for name in names]
+        sides.append(lines(tmp_path / f"{model}.jsonl", rows))
+    output = tmp_path / "flips.json"
+    found = steerability("flips", "--first", sides[0], "--second", sides[1], "--output", output)
+    assert found.returncode == 0, found.stderr
+    counts = json.loads(output.read_text())["outputs"]
+    assert (counts["cells"], counts["changed"]) == (6, 3)
+    assert {name: c["changed"] for name, c in counts["by_intervention"].items()} == {
+        **{"anti": 0, "none": 0},
+        **{"twins/anti": 1, "twins/none": 2},
+    }

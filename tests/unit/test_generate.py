@@ -59,6 +59,9 @@ class Bench:
     def made(self) -> int:
         return json.loads(self.facts.read_text())["made"]
 
+    def object(self, name: str) -> Path:
+        return Store(self.store).path_of(name)
+
     def objects(self) -> list[Path]:
         return sorted(self.store.rglob("*.json"))
 
@@ -151,6 +154,30 @@ def test_seeds_are_streams_of_their_own(bench):
     assert texts[0] == texts[1] != texts[2]
 
 
+def test_samples_have_keys_and_streams_of_their_own_and_the_first_has_todays(bench):
+    warm = Sampling(temperature=1.0, seed=5)
+    alone = bench.generate(requests(1, sampling=warm))[0]
+    wanted = [
+        request.model_copy(update={"id": f"r{sample}", "sample": sample})
+        for sample, request in enumerate(requests(1, sampling=warm) * 3)
+    ]
+    lines = bench.generate(wanted)
+    assert bench.made() == 2 and lines[0].key == alone.key and lines[0].text == alone.text
+    assert len({line.key for line in lines}) == len({line.text for line in lines}) == 3
+    keys = [json.loads(bench.object(line.key).read_text())["key"] for line in lines]
+    assert "sample" not in keys[0]
+    assert keys[1:] == [keys[0] | {"sample": 1}, keys[0] | {"sample": 2}]
+    assert bench.generate(wanted[::-1], parallel=1) == lines[::-1]
+    other = wanted[1].model_copy(update={"sampling": Sampling(temperature=1.0, seed=6)})
+    assert bench.generate([other])[0].text not in {line.text for line in lines}
+
+
+def test_a_greedy_sample_is_the_same_object(bench):
+    first = bench.generate(requests(1))[0]
+    again = bench.generate([requests(1)[0].model_copy(update={"sample": 3})])[0]
+    assert again == first and bench.made() == 0
+
+
 def test_a_long_prompt_is_cut_and_says_so(bench):
     wanted = requests(1, max_prompt_tokens=4)
     line = bench.generate(wanted)[0]
@@ -162,7 +189,6 @@ def test_a_killed_run_goes_on_where_it_stopped(bench, monkeypatch):
     whole = bench.generate(requests(6), parallel=2)
     bench.store = bench.folder / "second"
     put, calls = "steerability.support.store.Store.put", []
-    from steerability.support.store import Store
 
     original = Store.put
 
@@ -307,7 +333,7 @@ def test_the_plan_passes_by_generate_and_is_assembled(bench):
     assert rows[0].plain and [sent.content for sent in rows[0].sent] == ["x"]
     assert chosen == []
     for outputs, words in (
-        ([files[2]], r"m/pro/c has no output \(and 1 more\)"),
+        ([files[2]], r"m/none/c has no output \(and 1 more\)"),
         ([*files[2:], files[3]], "comes twice"),
     ):
         with pytest.raises(UserError, match=words):

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from steerability.chat.client import Endpoint
 from steerability.engine import Adapter, Adapters, Engine, Job, ScoreJob
-from steerability.generate.choices import opens_thought
+from steerability.generate.endpoint import run as query
 from steerability.generate.run import Settings, run
 from steerability.protocol.conversation import Message
 from steerability.protocol.request import AdapterFile, ChoiceOutput, Output, Request
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records, write_records
+from steerability.support.store import Store
 from support.adapters import factors, lora, rows, shapes, vector
 from support.models import CHATML, sha256, tiny
 
@@ -221,28 +223,20 @@ def test_a_cut_prompt_says_so(bench):
 
 
 @pytest.mark.parametrize(("template", "opened"), [(CHATML, False), (OPENED, True), (CLOSED, False)])
-def test_a_thought_that_the_template_leaves_open_is_refused(bench, template, opened):
-    said = "I wonder about <think>"
+def test_a_thought_that_the_template_opens_is_closed_before_answers(bench, template, opened):
+    messages = [{"role": "user", "content": "I wonder about <think>"}]
     request = Request(
         id="c",
-        messages=(Message(role="user", content=said),),
+        messages=(Message(role="user", content=messages[0]["content"]),),
         answers=ANSWERS,
         template=template,
     )
     with Engine(bench.weights) as engine:
-        prompt = engine.chat([{"role": "user", "content": said}], template)
-        assert opens_thought(prompt, engine.vocabulary) == opened
-    if opened:
-        with pytest.raises(UserError, match="request c: the prompt ends in an open thought"):
-            bench.run([request])
-    else:
-        assert bench.run([request])[0]["scores"]
-
-
-def test_a_thought_opened_in_plain_text_is_seen_too(tmp_path):
-    with Engine(tiny(tmp_path / "t.gguf", template=None)) as engine:
-        for prompt, opened in (("x <think>\n", True), ("<think> y </think>\n", False)):
-            assert opens_thought(engine.plain(prompt), engine.vocabulary) == opened
+        assert engine.opens_thought(messages, template) == opened
+        closed = engine.chat(messages, template, close_thought=True)
+        assert (closed != engine.chat(messages, template)) == opened
+    line = bench.run([request])[0]
+    assert line["scores"] and line["prompt_tokens"] == len(closed)
 
 
 MESSAGES = '"messages": [{"role": "user", "content": "x"}]'
@@ -253,8 +247,11 @@ MESSAGES = '"messages": [{"role": "user", "content": "x"}]'
     [
         (f'{{"id": "a", {MESSAGES}, "answers": ["x", ""]}}', "an answer is empty"),
         (f'{{"id": "a", {MESSAGES}, "answers": ["x"]}}', "answers"),
-        (f'{{"id": "a", {MESSAGES}, "answers": ["x", "y"], "max_tokens": 3}}', "not both"),
-        (f'{{"id": "a", {MESSAGES}}}', "give max_tokens, from 1 on, or answers"),
+        (
+            f'{{"id": "a", {MESSAGES}, "answers": ["x", "y"], "max_tokens": 3}}',
+            "give either max_tokens or answers",
+        ),
+        (f'{{"id": "a", {MESSAGES}}}', "give either max_tokens or answers"),
         (
             f'{{"id": "a", {MESSAGES}, "answers": ["x", "{"y" * 1100}"]}}',
             "request a: prompt and answer",
@@ -335,3 +332,13 @@ def test_requests_without_the_new_fields_are_written_as_before():
     )
     line = '{"id":"o","text":"t","finish_reason":"stop","key":"k"}'
     assert Output.model_validate_json(line)
+
+
+@pytest.mark.parametrize("field", ["adapters", "answers"])
+def test_an_endpoint_takes_neither_adapters_nor_answers(bench, field):
+    request = choices(bench)[0] if field == "answers" else text(bench, "a", (bench.use("lora"),))
+    write_records(bench.requests, [request])
+    endpoint = Endpoint("http://127.0.0.1:9/v1", "m", None, 1)
+    with pytest.raises(UserError, match="neither adapters nor answers"):
+        query(endpoint, bench.requests, bench.output, Store(bench.store))
+    assert not bench.store.exists()

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def names(verb: str, root: Path) -> set[str]:
     [
         (
             "plan",
-            {"protocol/request.py", "plan/requests.py", "config/model.py"},
+            {"protocol/request.py", "plan/requests.py", "config/model.py", "suites/cases.py"},
             {"needs/needs.py"},
         ),
         (
@@ -49,13 +50,18 @@ def names(verb: str, root: Path) -> set[str]:
             {"judges/llm.py"},
         ),
         (
+            "estimate",
+            {"estimate/contrast_table.py", "estimate/bootstrap.py", "score/choices.py"},
+            {"report/tables/table1.py", "judges/run.py"},
+        ),
+        (
             "table",
             {"score/cells.py", "support/tables.py", "config/analysis.py"},
             {"report/figures/style.py"},
         ),
         (
             "page",
-            {"report/tables/table1.py", "report/page/page.js", "report/page/page.html.j2"},
+            {"report/tables/render.py", "report/page/page.js", "report/page/page.html.j2"},
             {"judges/llm.py"},
         ),
     ],
@@ -124,3 +130,27 @@ def test_imports_are_followed_wherever_they_stand(tmp_path: Path) -> None:
         path.write_text(text)
     found = {path.relative_to(tmp_path).as_posix() for path in code_of("score", tmp_path)}
     assert found == set(files) - {"__init__.py", "unused.py", "verbs/paint.py"}
+
+
+def test_the_layers_that_are_enforced_are_the_table_of_the_map(root: Path) -> None:
+    """`make lint` runs import-linter; a room that is in neither list is refused by it."""
+    contracts = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    [contract] = contracts["tool"]["importlinter"]["contracts"]
+    assert contract["exhaustive"] and "ignore_imports" not in contract
+    enforced = re.findall(r"\w+", " ".join(contract["layers"]))
+    page = (root / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## The rooms")[2].partition("\n## ")[0]
+    rows = re.findall(r"(?m)^\| ((?:`[\w.]+/?`(?:, )?)+) \|", table)
+    told = [name.strip("`/").removesuffix(".py") for row in rows for name in row.split(", ")]
+    assert ["__main__", *told] == enforced
+    package = root / "workflow" / "steerability"
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert rooms <= set(enforced)
+
+
+def test_the_lowest_rooms_import_no_other(root: Path) -> None:
+    for room in ("protocol", "support", "engine"):
+        for path in (root / "workflow" / "steerability" / room).glob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            found = set(re.findall(r"(?m)^\s*(?:from|import) steerability\.(\w+)", text))
+            assert found <= {room}, path

@@ -7,17 +7,19 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from steerability.estimate.bootstrap import percentile_interval, rate_draws, scenario_weights
-from steerability.estimate.contrast import (
-    bootstrap_p,
-    difference,
-    gap_difference,
-    swap_matrix,
+from steerability.estimate.bootstrap import (
+    exact_product,
+    grid_weights,
+    percentile_interval,
+    scenario_weights,
 )
+from steerability.estimate.contrast import difference, gap_difference
 from steerability.estimate.grid import Grid, grid_of
+from steerability.estimate.p_values import bootstrap_p, swap_matrix
 from steerability.estimate.paired import Pairs, mcnemar, newcombe, pair
 from steerability.estimate.rates import clopper_pearson, wilson
-from unit.synthetic import cells, discordant
+from steerability.estimate.resampled import Resampled
+from unit.synthetic import STUDY, cells, discordant
 
 
 @pytest.mark.parametrize(
@@ -50,8 +52,8 @@ def test_newcombe_is_antisymmetric_and_holds_the_estimate() -> None:
 
 
 def test_pairs_leave_out_scenarios_invalid_on_either_side() -> None:
-    grid = grid_of(cells({"pro": "ccnnxf", "anti": "cncncc"}), "rules")
-    assert pair(grid.of(0, "pro"), grid.of(0, "anti")) == Pairs(1, 1, 1, 1)
+    grid = grid_of(cells({"pro": "ccnnxf", "anti": "cncncc"}), "rules", STUDY)
+    assert pair(grid.counted(0, "pro"), grid.counted(0, "anti")) == Pairs(1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("n", [20, 71])
@@ -84,7 +86,7 @@ def made_grid(rng: np.random.Generator, scenarios: int, rates: list[float]) -> G
         name: "".join(rng.choice(["c", "n"], size=scenarios, p=[rate, 1 - rate]))
         for name, rate in zip(("pro", "none", "anti"), rates, strict=True)
     }
-    return grid_of(cells(letters, categories=6), "rules")
+    return grid_of(cells(letters, categories=6), "rules", STUDY)
 
 
 def test_coverage_of_the_bootstrapped_gap() -> None:
@@ -92,8 +94,9 @@ def test_coverage_of_the_bootstrapped_gap() -> None:
     hits = 0
     for trial in range(240):
         grid = made_grid(rng, 72, [0.75, 0.4, 0.2])
-        draws = rate_draws(grid, scenario_weights(grid, 600, trial))
-        low, high = percentile_interval(draws[0, 0] - draws[0, 2], 0.95)
+        made = Resampled(grid, 0, grid_weights(grid, 600, trial))
+        up, down = (made.draws(name, "convergence") for name in ("pro", "anti"))
+        low, high = percentile_interval(up - down, 0.95)
         hits += low <= 0.55 <= high
     # 240 trials of 0.95 have a standard error of 0.014
     assert 0.90 <= hits / 240 <= 0.99
@@ -110,31 +113,32 @@ def test_coverage_of_the_difference_of_two_gaps() -> None:
                 for c, rate in zip(("pro", "anti"), rates, strict=True)
             }
             rows += cells(letters, (name, "1B", name), categories=6)
-        grid = grid_of(rows, "rules")
+        grid = grid_of(rows, "rules", STUDY)
         contrast = gap_difference(grid, [(0, 1)], "pro", "anti")
-        low, high = contrast.interval(scenario_weights(grid, 500, trial), 0.95)
+        low, high = contrast.interval(grid_weights(grid, 500, trial), 0.95)
         hits += low <= 0.3 <= high
     assert 0.89 <= hits / 200 <= 0.99  # three standard errors about 0.94
 
 
 def test_the_bootstrap_resamples_within_categories_and_pairs() -> None:
-    grid = grid_of(cells({"pro": "cccnnn", "anti": "cccnnn"}, categories=2), "rules")
-    weights = scenario_weights(grid, 300, 1)
+    grid = grid_of(cells({"pro": "cccnnn", "anti": "cccnnn"}, categories=2), "rules", STUDY)
+    weights = grid_weights(grid, 300, 1)
     for members in grid.strata():
         assert (weights[:, members].sum(axis=1) == len(members)).all()
-    draws = rate_draws(grid, weights)
-    assert (draws[0, 0] == draws[0, 1]).all()
-    assert (scenario_weights(grid, 300, 1) == weights).all()
+    made = Resampled(grid, 0, weights)
+    assert (made.draws("pro", "convergence") == made.draws("anti", "convergence")).all()
+    assert (grid_weights(grid, 300, 1) == weights).all()
 
 
 def test_the_bootstrap_agrees_with_a_plain_loop() -> None:
     grid = made_grid(np.random.default_rng(2), 30, [0.7, 0.4, 0.2])
-    weights = scenario_weights(grid, 50, 9)
-    draws = rate_draws(grid, weights)
+    weights = grid_weights(grid, 50, 9)
+    made = Resampled(grid, 0, weights)
     for at, counts in enumerate(weights):
         chosen = np.repeat(np.arange(30), counts)
-        for condition in range(3):
-            assert draws[0, condition, at] == (grid.labels[0, condition][chosen] == 0).mean()
+        for condition, name in enumerate(grid.interventions):
+            drawn = made.draws(name, "convergence")[at]
+            assert drawn == (grid.labels[0, condition, :, 0][chosen] == 0).mean()
 
 
 def test_a_percentile_interval_is_made_of_order_statistics() -> None:
@@ -146,7 +150,7 @@ def test_a_percentile_interval_is_made_of_order_statistics() -> None:
 def test_the_permutation_test_is_the_exhaustive_one() -> None:
     rows = cells({"pro": "cccncccc", "anti": "nncnxnnn"}, ("a", "1B", "x"))
     rows += cells({"pro": "cnnncncn", "anti": "cncncnnn"}, ("b", "2B", "x"))
-    grid = grid_of(rows, "rules")
+    grid = grid_of(rows, "rules", STUDY)
     contrast = gap_difference(grid, [(0, 1)], "pro", "anti")
     every = np.array(list(itertools.product((0, 1), repeat=8)), dtype=np.int64)
 
@@ -160,7 +164,7 @@ def test_the_permutation_test_is_the_exhaustive_one() -> None:
     extreme = 0
     observed = contrast.estimate()
     for swaps in every:
-        a, b = ({n: [int(x) for x in grid.of(m, n)] for n in ("pro", "anti")} for m in (0, 1))
+        a, b = ({n: [int(x) for x in grid.of(m, n)[:, 0]] for n in ("pro", "anti")} for m in (0, 1))
         for at in np.flatnonzero(swaps):
             for name in ("pro", "anti"):
                 a[name][at], b[name][at] = b[name][at], a[name][at]
@@ -172,7 +176,7 @@ def test_the_permutation_test_is_the_exhaustive_one() -> None:
 
 def test_the_permutation_test_of_one_rate_is_mcnemar() -> None:
     a, b = discordant(20, 9, 2, 15)
-    grid = grid_of(cells({"pro": a, "anti": b}), "rules")
+    grid = grid_of(cells({"pro": a, "anti": b}), "rules", STUDY)
     contrast = difference(grid, [(0, "pro")], [(0, "anti")])
     sampled = contrast.permutation_p(swap_matrix(len(a), 40_000, 3))
     assert sampled == pytest.approx(binomtest(9, 11).pvalue, abs=0.006)
@@ -191,7 +195,9 @@ def test_the_permutation_test_keeps_its_level() -> None:
             }
             rows += cells(letters, (name, "1B", name))
         rejected += (
-            gap_difference(grid_of(rows, "rules"), [(0, 1)], "pro", "anti").permutation_p(swaps)
+            gap_difference(grid_of(rows, "rules", STUDY), [(0, 1)], "pro", "anti").permutation_p(
+                swaps
+            )
             <= 0.05
         )
     assert rejected / 200 <= 0.095  # three standard errors above the level
@@ -202,3 +208,22 @@ def test_the_bootstrap_p_value_inverts_its_interval() -> None:
     low, _ = percentile_interval(draws, 0.95)
     assert bootstrap_p(draws, low) == pytest.approx(0.05, abs=0.001)
     assert bootstrap_p(draws, -1.0) == pytest.approx(2 / 20_001)
+
+
+def test_draws_in_blocks_are_the_draws_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    strata = [np.array([0, 2, 4]), np.array([1, 3])]
+    rng = np.random.Generator(np.random.PCG64(7))
+    expected = np.zeros((50, 5), dtype=int)
+    for members in strata:
+        chosen = members[rng.integers(0, len(members), size=(50, len(members)))]
+        for row, drawn in zip(expected, chosen, strict=True):
+            np.add.at(row, drawn, 1)
+    swaps = np.random.Generator(np.random.PCG64(7)).integers(0, 2, size=(50, 5))
+    for block in (4_000_000, 6):
+        monkeypatch.setattr("steerability.estimate.bootstrap._BLOCK", block)
+        assert (scenario_weights(strata, 50, 7) == expected).all()
+        assert (swap_matrix(5, 50, 7) == swaps).all()
+        columns = np.array([[1, 0, 2, 0, 3], [0, -1, 0, 4, 0]])
+        assert (
+            exact_product(scenario_weights(strata, 50, 7), columns) == columns @ expected.T
+        ).all()

@@ -159,6 +159,7 @@ def words(tmp_path: Path) -> list[str]:
         write(tmp_path / "r.jsonl", [label(n, truth[n], "published") for n in names]),
         "--labels",
         write(tmp_path / "rules.jsonl", judged),
+        "--labels",
         write(tmp_path / "distilled.jsonl", trained),
         "--tuned",
         "rules",

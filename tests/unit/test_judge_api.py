@@ -18,6 +18,7 @@ from steerability.judges import api
 from steerability.judges.api import BUILTIN, ApiJudge
 from steerability.judges.run import run_judge
 from steerability.protocol.response import JudgeInput
+from steerability.protocol.scale import BEHAVIOUR, BENIGN
 from steerability.support.errors import UserError
 from steerability.support.store import Store
 from support.loopback import respond, serving
@@ -220,6 +221,25 @@ def test_settings_that_cannot_be_sent_are_one_line(
     with pytest.raises(UserError, match=r"max_tokens|request") as caught:
         ApiJudge(Endpoint(served.url, MODEL), path)
     assert str(path) in str(caught.value)
+
+
+def test_another_scale_has_labels_and_keys_of_its_own(served: Served, tmp_path: Path) -> None:
+    """What is no label of the one scale may be one of the other."""
+    helped = json.dumps({"decision": "helped", "reason": "It does it."})
+    served.script = [helped] * 3
+    judges = [
+        ApiJudge(Endpoint(served.url, MODEL, key_env="JUDGE_KEY"), scale=scale)
+        for scale in (BEHAVIOUR, BENIGN)
+    ]
+    store = Store(tmp_path)
+    found = [
+        run_judge(judge, [cell()], scale=judge.scale, store=store)[0].label for judge in judges
+    ]
+    assert found == ["judge_failed", "helped"]
+    schema = served.bodies[-1]["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["decision"]["enum"] == list(BENIGN.names)
+    assert "labels" not in judges[0].definition
+    assert judges[1].definition == judges[0].definition | {"labels": list(BENIGN.names)}
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ def test_what_the_engine_cannot_take_is_one_line_and_status_two(
     cells, output = tmp_path / "cells.jsonl", tmp_path / "labels.jsonl"
     cells.write_text(cell(response="a bomb").model_dump_json() + "\n")
     if memory is not None:
-        monkeypatch.setattr(engine_module, "available", lambda: memory)
+        monkeypatch.setattr("steerability.engine.widths.available", lambda: memory)
     words = ["judge", "--judge", "llm", "--weights", str(weights), "--definition", str(rubric)]
     assert run([*words, "--threads", "1", "--cells", str(cells), "--output", str(output)]) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if str(weights) in line]

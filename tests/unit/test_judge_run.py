@@ -11,7 +11,7 @@ from steerability.cli import run
 from steerability.judges.base import Verdict, label_key
 from steerability.judges.run import read_cells, run_judge
 from steerability.protocol.response import JudgeInput
-from steerability.protocol.scale import BEHAVIOUR
+from steerability.protocol.scale import BEHAVIOUR, BENIGN
 from steerability.support.canonical import digest
 from steerability.support.errors import UserError
 from steerability.support.store import Store
@@ -185,6 +185,70 @@ def test_probabilities_must_sum_to_one() -> None:
             reason="",
             probabilities=dict.fromkeys(BEHAVIOUR.names, 0.3),
         )
+
+
+class Benign(CountingJudge):
+    """A judge that gives what it is told, on whichever scale."""
+
+    def __init__(self, label: str, **chances: float) -> None:
+        super().__init__()
+        self.given, self.chances = label, chances or None
+
+    def label(self, inputs: Sequence[JudgeInput]) -> Iterator[Verdict]:
+        for item in inputs:
+            yield Verdict(id=item.id, label=self.given, reason="r", probabilities=self.chances)
+
+
+@pytest.mark.parametrize("label", BENIGN.labels)
+def test_a_judge_gives_labels_of_the_scale_it_is_given(tmp_path: Path, label: str) -> None:
+    store = Store(tmp_path)
+    made, found = (
+        run_judge(Benign(label), [cell()], scale=BENIGN, store=store, name="kind")[0]
+        for _ in range(2)
+    )
+    assert made == found and (made.label, made.judge) == (label, "kind")
+
+
+@pytest.mark.parametrize(
+    ("judge", "stray"),
+    [
+        (Benign("safety_refusal"), "safety_refusal"),
+        (Benign("Helped"), "Helped"),
+        (Benign("helped", helped=0.5, convergence=0.5), "convergence"),
+    ],
+)
+def test_a_label_off_the_scale_is_a_fault_and_is_not_stored(
+    tmp_path: Path, judge: Benign, stray: str
+) -> None:
+    with pytest.raises(ValueError, match=f"{stray} is no label of the scale benign"):
+        run_judge(judge, [cell()], scale=BENIGN, store=Store(tmp_path / "store"))
+    assert not list((tmp_path / "store").rglob("*.json"))
+
+
+def test_probabilities_stand_in_the_order_of_the_scale(tmp_path: Path) -> None:
+    judge = Benign("helped", nonsensical=0.25, helped=0.5, over_suppressed=0.25)
+    for _ in range(2):
+        [made] = run_judge(judge, [cell()], scale=BENIGN, store=Store(tmp_path))
+        assert made.probabilities and list(made.probabilities) == list(BENIGN.names)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("other", "--scale"),
+        ('{"name": "s", "outcomes": []}', "outcomes"),
+        ('{"name": "s", "outcomes": [{"name": "a"}, {"name": "b"}]}', "exactly one outcome"),
+    ],
+)
+def test_a_scale_that_is_none_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    cells = tmp_path / "cells.jsonl"
+    cells.write_text(cell().model_dump_json() + "\n")
+    words = ["judge", "--judge", "rules", "--cells", str(cells), "--output", str(tmp_path / "o")]
+    assert run([*words, "--scale", text]) == 2
+    shown = capsys.readouterr().err
+    assert said in shown and shown.count("\n") == 1
 
 
 def test_a_label_is_the_same_bytes_made_or_found(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import subprocess
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 
 from conftest import Run
 from steerability.publish.manifest import build_manifest, differences, digest_of, stage_of
+from steerability.support.canonical import sha256_text
 from steerability.support.errors import UserError
 
 
@@ -105,3 +107,29 @@ def test_recorded_digests_are_the_expected_ones(
     other = steerability(*words, "--expected", expected)
     assert other.returncode == 1
     assert "differs since stage cells" in other.stderr
+
+
+def test_verify_compares_the_files_that_the_config_named(
+    run: Path, tmp_path: Path, steerability: Run
+) -> None:
+    text = tmp_path / "pro.txt"
+    text.write_text("one")
+    named = {str(text): sha256_text("one"), "not/here.txt": "0" * 64}
+    words = ("publish", run, "--inputs", json.dumps(named))
+    assert steerability(*words).returncode == 0
+    before = json.loads((run / "manifest.json").read_text())
+    assert before["inputs"] == named
+    good = steerability("verify", run, "--sample", 0)
+    assert good.returncode == 0, good.stderr
+    assert "1 files that the config names are those of the run" in good.stdout
+    assert "not here to be compared: not/here.txt" in good.stdout
+    text.write_text("two")
+    bad = steerability("verify", run, "--sample", 0)
+    assert bad.returncode == 1
+    assert f"{text} changed" in bad.stderr
+    # published with the digests that the rules read, it is told too
+    late = steerability(*words)
+    assert late.returncode == 2
+    assert "it changed during the run" in late.stderr and len(late.stderr.splitlines()) == 1
+    # what the config named lies outside the run's digest
+    assert before["digest"] == build_manifest("demo", run).digest

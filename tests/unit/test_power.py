@@ -9,10 +9,12 @@ import pytest
 from scipy.stats import norm
 
 from steerability.config.analysis import Analysis
-from steerability.estimate.contrast import Contrast, swap_matrix
-from steerability.estimate.grid import NONSENSICAL, grid_of
+from steerability.estimate.contrast import LinearContrast
+from steerability.estimate.grid import Counted, grid_of
+from steerability.estimate.p_values import swap_matrix
 from steerability.inference.power import (
     Rates,
+    columns,
     correlation,
     power,
     power_rows,
@@ -20,9 +22,10 @@ from steerability.inference.power import (
     scenarios_needed,
     smallest_difference,
 )
+from steerability.protocol.design import Design
 from steerability.support.errors import UserError
 from steerability.support.tables import write_csv
-from unit.synthetic import cells, discordant
+from unit.synthetic import cells, discordant, study
 
 PLAN = Analysis.model_validate(
     {
@@ -39,6 +42,7 @@ PLAN = Analysis.model_validate(
         ],
     }
 )
+STUDY = study(PLAN)
 # published rates of 30B and 4B Instruct
 INSTRUCT = Rates(0.8169, 0.0282, 0.7183, 0.0423)
 PUBLISHED = {
@@ -47,8 +51,12 @@ PUBLISHED = {
 }
 
 
+def read(folder: Path) -> dict[str, dict[str, float]]:
+    return published_rates(folder / "published.csv", ("pro", "anti"), "convergence")
+
+
 def formula(rates: Rates, alpha: float, wanted: float) -> float:
-    variance = sum(p * (1 - p) for p in (rates.pro_a, rates.anti_a, rates.pro_b, rates.anti_b))
+    variance = sum(p * (1 - p) for p in (rates.up_a, rates.down_a, rates.up_b, rates.down_b))
     second = variance + rates.difference**2
     need = norm.ppf(1 - alpha / 2) * math.sqrt(second) + norm.ppf(wanted) * math.sqrt(variance)
     return float((need / rates.difference) ** 2)
@@ -66,7 +74,7 @@ def test_the_simulated_test_keeps_its_level() -> None:
 
 def test_correlated_models_need_fewer_scenarios() -> None:
     apart, together = (
-        scenarios_needed(replace(INSTRUCT, correlation_pro=phi), PLAN) for phi in (0.0, 0.5)
+        scenarios_needed(replace(INSTRUCT, correlation_up=phi), PLAN) for phi in (0.0, 0.5)
     )
     assert apart is not None and together is not None and together < apart
 
@@ -85,28 +93,28 @@ def test_no_difference_cannot_be_shown() -> None:
 def test_correlation_is_phi() -> None:
     a, b = discordant(20, 5, 5, 20)
     rows = cells({"pro": a}, ("a", "1B", "x")) + cells({"pro": b}, ("b", "2B", "x"))
-    assert correlation(grid_of(rows, "rules"), 0, 1, "pro") == pytest.approx(0.6)
+    assert correlation(grid_of(rows, "rules", STUDY), 0, 1, "pro") == pytest.approx(0.6)
 
 
 def test_rows_name_their_source_and_list_what_is_absent(tmp_path: Path) -> None:
     rows = cells({"pro": "cccn" * 8, "anti": "nnnc" * 8}, ("small", "4B", "x"))
     rows += cells({"pro": "cccc" * 8, "anti": "nnnn" * 8}, ("large", "30B", "x"))
-    grid = grid_of(rows, "rules")
-    chat, _, base, _ = power_rows(grid, PLAN, {})
+    grid = grid_of(rows, "rules", STUDY)
+    chat, _, base, _ = power_rows(grid, STUDY, {})
     assert chat["rates"] == "this run" and base["rates"] is None
     published = [{**PUBLISHED, "model": name} for name in ("large-base", "small-base")]
     write_csv(tmp_path / "published.csv", list(published[0]), published)
-    *_, base, needed = power_rows(grid, PLAN, published_rates(tmp_path / "published.csv"))
+    *_, base, needed = power_rows(grid, STUDY, read(tmp_path))
     assert base["rates"] == "published" and base["correlation_pro"] == "0.000"
     assert (base["valid_pro_a"], base["valid_anti_b"]) == ("80.00", "100.00")
     assert needed["scenarios"] is None  # published rates that do not differ
 
 
 def test_outputs_that_are_not_valid_ask_for_more_scenarios() -> None:
-    half = replace(INSTRUCT, valid_pro_a=0.5, valid_anti_a=0.5, valid_pro_b=0.5, valid_anti_b=0.5)
+    half = replace(INSTRUCT, valid_up_a=0.5, valid_down_a=0.5, valid_up_b=0.5, valid_down_b=0.5)
     whole, more = (scenarios_needed(rates, PLAN) for rates in (INSTRUCT, half))
     assert whole is not None and more == pytest.approx(2 * whole, rel=0.05)
-    none = replace(INSTRUCT, valid_pro_a=0.0)
+    none = replace(INSTRUCT, valid_up_a=0.0)
     assert power(none, 1000, 0.05, 1) == 0
 
 
@@ -115,16 +123,16 @@ def test_the_power_is_that_of_the_permutation_test_over_valid_outputs() -> None:
     base = Rates(0.6, 0.2535, 0.6591, 0.2353, 65 / 71, 1.0, 44 / 71, 51 / 71).with_loss(0.36)
     rng = np.random.default_rng(8)
     swaps = swap_matrix(71, 400, 3)
-    shares = [(base.pro_a, base.valid_pro_a), (base.anti_a, base.valid_anti_a)]
-    shares += [(base.pro_b, base.valid_pro_b), (base.anti_b, base.valid_anti_b)]
+    shares = [(base.up_a, base.valid_up_a), (base.down_a, base.valid_down_a)]
+    shares += [(base.up_b, base.valid_up_b), (base.down_b, base.valid_down_b)]
     rejected = 0
     for _ in range(400):
-        labels = [
-            np.where(rng.random(71) < counted, np.where(rng.random(71) < rate, 0, 1), NONSENSICAL)
-            for rate, counted in shares
-        ]
-        sides = np.array(labels, dtype=np.int8).reshape(2, 2, 71)
-        contrast = Contrast(np.array([1.0, -1.0]), *sides)
+        drawn = []
+        for rate, counted in shares:
+            valid = rng.random(71) < counted
+            drawn.append(Counted((valid & (rng.random(71) < rate)).astype(int), valid.astype(int)))
+        sides = (Counted.stack(drawn[:2]), Counted.stack(drawn[2:]))
+        contrast = LinearContrast(np.array([1.0, -1.0]), *sides)
         rejected += contrast.permutation_p(swaps) <= 0.05
     assert power(base, 71, 0.05, 1) == pytest.approx(rejected / 400, abs=0.06)
 
@@ -145,4 +153,18 @@ def test_a_malformed_published_table_is_one_line(
     row = {k: v for k, v in {**PUBLISHED, "model": "a-model", **change}.items() if v is not None}
     write_csv(tmp_path / "published.csv", list(row), [row])
     with pytest.raises(UserError, match=said):
-        published_rates(tmp_path / "published.csv")
+        read(tmp_path)
+
+
+def test_a_published_table_of_other_interventions_says_nothing(tmp_path: Path) -> None:
+    write_csv(tmp_path / "published.csv", ["model", *PUBLISHED], [{"model": "a", **PUBLISHED}])
+    path = tmp_path / "published.csv"
+    assert published_rates(path, ("polite", "rude"), "convergence") == {}
+    assert list(read(tmp_path)) == ["a"]
+
+
+def test_without_a_gap_nothing_is_asked() -> None:
+    rows = cells({"pro": "ccn", "none": "cnn"}, ("small", "4B", "x"))
+    mine = study(PLAN, design=Design(baseline="none", amplify=("pro",)))
+    assert power_rows(grid_of(rows, "rules", mine), mine, {}) == []
+    assert "pro_a" in columns(mine) and "suppress_a" in columns(mine)

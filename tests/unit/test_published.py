@@ -7,10 +7,12 @@ import pytest
 
 from mirror import REPOSITORY
 from steerability.cli import run
-from steerability.report.tables.table1 import COLUMNS
+from steerability.report.tables.layout import layout_of
+from unit.synthetic import STUDY
 
 REFERENCE = REPOSITORY / "workflow" / "reference" / "table1_published.csv"
 CONDITIONS = ("pro", "none", "anti")
+COLUMNS = layout_of(STUDY, STUDY.tasks[0], CONDITIONS).columns
 
 
 def published_rows():
@@ -102,6 +104,26 @@ def test_what_a_run_lacks_is_named_and_not_a_difference(compare):
     assert status == 0
     assert "not in this run: qwen3-4b-base/anti" in said
     assert {one["here"] for one in found if one["quantity"].startswith("anti")} == {""}
+
+
+def test_a_run_without_an_intervention_has_no_columns_of_it(tmp_path, capsys):
+    row = as_table(published_rows()[0])
+    row = {k: v for k, v in row.items() if not k.startswith(("anti_", "delta", "authorised"))}
+    with (tmp_path / "table1.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        writer.writeheader()
+        writer.writerow(row)
+    words = ["compare-published", "--table", str(tmp_path / "table1.csv")]
+    words += ["--reference", str(REFERENCE), "--output", str(tmp_path / "comparison.csv")]
+    assert run(words) == 0
+    assert "not in this run: qwen3-4b-base/anti" in capsys.readouterr().err
+    row.pop("pro_valid")
+    with (tmp_path / "table1.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        writer.writeheader()
+        writer.writerow(row)
+    assert run(words) == 2
+    assert "lacks the column pro_valid" in capsys.readouterr().err
 
 
 def test_a_table_of_other_models_is_refused(compare):

@@ -150,3 +150,18 @@ def test_sampling_is_sent_and_belongs_to_the_key(place: Place, chat: Chat) -> No
 def test_a_plain_prompt_is_refused(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert place.ask(count=1, messages=None, prompt="p") == 2
     assert "an endpoint takes messages" in capsys.readouterr().err
+
+
+def test_samples_are_asked_for_one_by_one_with_seeds_of_their_own(place: Place, chat: Chat) -> None:
+    warm = {"sampling": {"temperature": 0.7, "seed": 2**32 - 1}}
+    assert place.ask(count=1, **warm) == 0
+    [first] = place.lines()
+    for sample in (0, 1, 2):
+        assert place.ask(count=1, sample=sample, **warm) == 0
+        [line] = place.lines()
+        assert (line["key"] == first["key"]) is (sample == 0)
+    assert [body["seed"] for body in chat.seen] == [2**32 - 1, 0, 1]
+    keys = [json.loads(path.read_text())["key"] for path in place.objects()]
+    assert sorted(key.get("sample", 0) for key in keys) == [0, 1, 2]
+    assert len({json.dumps(key | {"sample": 0}, sort_keys=True) for key in keys}) == 1
+    assert [("sample" in key) for key in keys].count(False) == 1

@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from steerability.config.analysis import Analysis
 from steerability.score.cells import write_cells
-from unit.synthetic import cells
+from unit.synthetic import cells, study
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 PLAN = Analysis.model_validate(
@@ -41,10 +41,11 @@ PLAN = Analysis.model_validate(
 
 
 def run(folder: Path, output: Path, environment: dict[str, str]) -> dict[str, bytes]:
-    for verb in ("table", "statistics"):
-        words = [sys.executable, "-m", "steerability", verb, "--cells", str(folder / "cells.csv")]
-        words += ["--judge", "rules", "--analysis", PLAN.model_dump_json()]
-        words += ["--output-dir", str(output)]
+    cells_file = ["--cells", str(folder / "cells.csv")]
+    long = ["--rates", str(output / "rates.csv"), "--contrasts", str(output / "contrasts.csv")]
+    for verb, files in (("estimate", cells_file), ("table", long), ("statistics", cells_file)):
+        words = [sys.executable, "-m", "steerability", verb, *files]
+        words += ["--spec", study(PLAN).model_dump_json(), "--output-dir", str(output)]
         env = {**os.environ, "PYTHONPATH": str(WORKFLOW), **environment}
         subprocess.run(words, check=True, env=env, stdout=subprocess.DEVNULL)
     return {path.name: path.read_bytes() for path in output.iterdir()}

@@ -207,17 +207,14 @@ def options(folder: Path, study: Study, suite: Suite = SUITE) -> list[str]:
     return [*words, "--suite", f"suite={folder / 'suite.json'}"]
 
 
-def test_the_verb_takes_several_files_after_one_option(tmp_path: Path) -> None:
-    words = [*options(tmp_path, Study()), "--responses"]
+def test_the_verb_takes_several_files_each_after_its_option(tmp_path: Path) -> None:
+    words = options(tmp_path, Study())
     for model in ("alpha", "beta"):
-        path = tmp_path / f"{model}.jsonl"
-        write_records(path, grid(model))
-        words.append(str(path))
-    words.append("--labels")
-    for model in ("alpha", "beta"):
-        path = tmp_path / f"labels-{model}.jsonl"
-        write_records(path, given(grid(model), "safety_refusal"))
-        words.append(str(path))
+        files = {"--responses": grid(model), "--labels": given(grid(model), "safety_refusal")}
+        for option, rows in files.items():
+            path = tmp_path / f"{option[2:]}-{model}.jsonl"
+            write_records(path, rows)
+            words += [option, str(path)]
     output, study = tmp_path / "cells.csv", tmp_path / "study.json"
     assert cli.run([*words, "--output", str(output), "--study", str(study)]) == 0
     rows = read_cells(output)

@@ -11,12 +11,16 @@ from statsmodels.stats.multitest import multipletests
 
 from steerability import cli
 from steerability.config.analysis import Analysis
-from steerability.estimate.grid import grid_of
-from steerability.inference.families import COLUMNS, Resampling, holm, run_tests
+from steerability.config.study import Study
+from steerability.estimate.grid import Grid, grid_of
+from steerability.estimate.p_values import holm
+from steerability.estimate.resampling import Resampling
+from steerability.inference.families import COLUMNS, run_tests
+from steerability.inference.families import Test as Declared
 from steerability.inference.hypotheses import Finding, judge_hypotheses
-from steerability.report.tables.table1 import table1
+from steerability.protocol.design import Design
 from steerability.score.cells import CellRow, write_cells
-from unit.synthetic import cells, discordant
+from unit.synthetic import cells, discordant, study, table_of
 
 SMALL, LARGE = ("small", "4B", "Chat"), ("large", "30B", "Chat")
 PLAN = {
@@ -35,7 +39,15 @@ PLAN = {
         },
     ],
 }
-QUICK = Analysis.model_validate(PLAN)
+QUICK = study(Analysis.model_validate(PLAN))
+
+
+def grid_from(rows: list[CellRow], of: Study = QUICK) -> Grid:
+    return grid_of(rows, "rules", of)
+
+
+def declared(grid: Grid, of: Study = QUICK) -> list[Declared]:
+    return run_tests(grid, of, Resampling(grid.categories, of.analysis))
 
 
 def random_rows(seed: int) -> list[CellRow]:
@@ -50,17 +62,17 @@ def random_rows(seed: int) -> list[CellRow]:
     return rows
 
 
-def findings(rows: list[CellRow], plan: Analysis = QUICK) -> dict[tuple[str, str], Finding]:
-    grid = grid_of(rows, "rules")
-    found = judge_hypotheses(grid, plan, Resampling.of(grid, plan))
+def findings(rows: list[CellRow], of: Study = QUICK) -> dict[tuple[str, str], Finding]:
+    grid = grid_from(rows, of)
+    found = judge_hypotheses(grid, of, Resampling(grid.categories, of.analysis))
     return {(f.hypothesis, f.part): f for f in found}
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_tests_are_recomputed_from_the_rows_by_other_code(seed: int) -> None:
     rows = random_rows(seed)
-    grid = grid_of(rows, "rules")
-    tests = run_tests(grid, QUICK, Resampling.of(grid, QUICK))
+    grid = grid_from(rows)
+    tests = declared(grid)
     label = {(r.model, r.intervention, r.scenario): r.label for r in rows}
     scenarios = sorted({r.scenario for r in rows})
     usable = ("convergence", "no_convergence", "safety_refusal")
@@ -93,8 +105,8 @@ def test_the_paper_claim_of_larger_models_under_anti_is_not_carried(
     larger, smaller = discordant(*counts)
     filler = {"pro": "c" * 71, "none": "n" * 71}
     rows = cells({**filler, "anti": smaller}, SMALL) + cells({**filler, "anti": larger}, LARGE)
-    grid = grid_of(rows, "rules")
-    tests = run_tests(grid, QUICK, Resampling.of(grid, QUICK))
+    grid = grid_from(rows)
+    tests = declared(grid)
     (test,) = [t for t in tests if t.contrast == "chat: anti"]
     assert (test.n, test.only_a, test.only_b) == (71, *counts[1:3])
     assert round(test.p, 2) == p
@@ -105,8 +117,8 @@ def test_the_paper_claim_of_larger_models_under_anti_is_not_carried(
 
 def test_absent_models_are_listed_and_count_in_the_family() -> None:
     rows = random_rows(1)
-    grid = grid_of(rows, "rules")
-    tests = run_tests(grid, QUICK, Resampling.of(grid, QUICK))
+    grid = grid_from(rows)
+    tests = declared(grid)
     absent = [t for t in tests if not t.present]
     assert [t.contrast for t in absent] == [f"base: {x}" for x in ("pro", "none", "anti", "delta")]
     assert all(t.row()["p"] is None and t.row()["n"] is None for t in absent)
@@ -117,10 +129,10 @@ def test_absent_models_are_listed_and_count_in_the_family() -> None:
 
 
 def test_a_within_family_counts_the_models_it_declares() -> None:
-    grid = grid_of(random_rows(1), "rules")
+    grid = grid_from(random_rows(1))
     declared = {"kind": "within", "name": "suffix", "models": ["large", "gone", "lost"]}
     plan = Analysis.model_validate({**PLAN, "families": [declared, PLAN["families"][1]]})  # type: ignore[index]
-    tests = [t for t in run_tests(grid, plan, Resampling.of(grid, plan)) if t.family == "suffix"]
+    tests = [t for t in declared(grid, study(plan)) if t.family == "suffix"]
     # a model of the run that was not declared joins, so that no test is left unsaid
     names = ["large", "gone", "lost", "small"]
     assert [t.model_a for t in tests] == [name for name in names for _ in range(3)]
@@ -178,8 +190,8 @@ def test_a_pair_without_a_condition_is_left_out_and_named() -> None:
 
 def test_n_counts_the_scenarios_that_enter() -> None:
     large, small = {"pro": "ccnxx", "anti": "nnxxx"}, {"pro": "cnnxx", "anti": "cxnxx"}
-    grid = grid_of(cells(large, LARGE) + cells(small, SMALL), "rules")
-    tests = {t.contrast: t for t in run_tests(grid, QUICK, Resampling.of(grid, QUICK))}
+    grid = grid_from(cells(large, LARGE) + cells(small, SMALL))
+    tests = {t.contrast: t for t in declared(grid)}
     assert tests["chat: pro"].n == 3 and tests["chat: anti"].n == 1
     # a gap is of rates over valid outputs, each of its own scenarios; two have none at all
     assert tests["chat: delta"].n == 3
@@ -217,7 +229,7 @@ def test_the_two_shifts_add_up_to_the_gap() -> None:
     authorised, unauthorised = found["C", "authorised"], found["C", "unauthorised"]
     assert (authorised.estimate, unauthorised.estimate) == (0.5, 0.25)
     assert found["C", "unauthorised - authorised"].estimate == pytest.approx(-0.25)
-    (row,) = table1(grid_of(rows, "rules"), QUICK)
+    (row,) = table_of(rows, QUICK).primary
     gap = float(str(row["delta"]))
     assert gap == 100 * (authorised.estimate + unauthorised.estimate)
     assert gap == float(str(row["authorised"])) + float(str(row["unauthorised"]))
@@ -228,9 +240,9 @@ def test_the_verb_writes_its_tables(tmp_path: Path, capsys: pytest.CaptureFixtur
     rows = random_rows(3)
     rows += [r.model_copy(update={"judge": "other", "label": "convergence"}) for r in rows]
     write_cells(tmp_path / "cells.csv", rows)
-    words = ["statistics", "--cells", str(tmp_path / "cells.csv"), "--judge", "rules"]
-    words += ["--analysis", QUICK.model_dump_json(), "--output-dir", str(tmp_path)]
-    words += ["--note", "other=says convergence to all"]
+    noted = QUICK.model_copy(update={"notes": {"other": "says convergence to all"}})
+    words = ["statistics", "--cells", str(tmp_path / "cells.csv")]
+    words += ["--spec", noted.model_dump_json(), "--output-dir", str(tmp_path)]
     assert cli.run(words) == 0
     assert "A: " in capsys.readouterr().out
     with (tmp_path / "tests.csv").open(newline="") as file:
@@ -253,3 +265,53 @@ def test_a_size_family_that_is_not_declared_is_refused() -> None:
         Analysis.model_validate({**PLAN, "size_family": "sise"})
     with pytest.raises(ValueError, match="two families are called suffix"):
         Analysis.model_validate({"families": [PLAN["families"][0]] * 2})  # type: ignore[index]
+
+
+def test_without_a_role_a_hypothesis_is_not_present_and_says_so() -> None:
+    rows = cells({"pro": "cccn", "none": "cnnn"}, LARGE) + cells({"pro": "ccnn"}, SMALL)
+    plan = QUICK.analysis
+    roles = study(plan, design=Design(baseline="none", amplify=("pro",)))
+    found = findings(rows, roles)
+    for part in (("A", "all"), ("B", "all"), ("C", "all"), ("C", "authorised")):
+        assert found[part].verdict == "not present"
+        assert found[part].words.endswith("the design names no suppressing intervention.")
+    assert found["C", "unauthorised"].estimate == 0.5
+    none = findings(rows, study(plan, design=Design()))
+    assert {finding.verdict for finding in none.values()} == {"not present"}
+    assert none["C", "all"].words.endswith(
+        "no amplifying intervention, no baseline, no suppressing intervention."
+    )
+    assert declared(grid_from(rows), study(plan, design=Design())) == []
+
+
+def test_texts_and_tests_name_the_interventions_of_the_roles() -> None:
+    rows = cells({"warm": "cccn", "plain": "ccnn", "cold": "nnnn"}, LARGE)
+    rows += cells({"warm": "ccnn", "plain": "cnnn", "cold": "nnnn"}, SMALL)
+    roles = Design(baseline="plain", amplify=("warm",), suppress=("cold",))
+    mine = study(QUICK.analysis, design=roles)
+    found = findings(rows, mine)
+    assert found["B", "all"].words.startswith("Convergence under cold, larger minus smaller")
+    assert found["C", "all"].contrast.endswith(
+        "plain - cold (authorised), warm - plain (unauthorised)"
+    )
+    names = [t.contrast for t in declared(grid_from(rows, mine), mine) if t.model_a == "large"]
+    assert names[:3] == ["warm - cold", "warm - plain", "plain - cold"]
+    assert names[3:7] == ["chat: warm", "chat: plain", "chat: cold", "chat: delta"]
+
+
+def test_several_samples_are_tested_by_scenario() -> None:
+    """Four replies that repeat one another say no more than one."""
+    up, down = discordant(10, 9, 2, 9)
+    once = {"pro": up, "none": down, "anti": down}
+    four = {name: [letters] * 4 for name, letters in once.items()}
+    plan = Analysis.model_validate({**PLAN, "permutations": 20_000})
+    single, repeated = (
+        next(t for t in declared(grid_from(cells(x, LARGE)), study(plan)) if t.present)
+        for x in (once, four)
+    )
+    assert (repeated.n, repeated.only_a, repeated.only_b) == (30, 9, 2)
+    assert repeated.estimate == pytest.approx(single.estimate) == pytest.approx(7 / 30)
+    assert single.p == pytest.approx(binomtest(9, 11).pvalue)
+    assert repeated.p == pytest.approx(single.p, abs=0.01)
+    # as if they were independent, the same counts would be far below it
+    assert binomtest(36, 44).pvalue < single.p / 100

@@ -2,12 +2,19 @@ import json
 import os
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
+from steerability.judges.rules import RulesJudge
+from steerability.judges.run import run_judge
+from steerability.protocol.response import JudgeInput
+from steerability.rules.preflight import preflight
 from steerability.support.canonical import canonical_json, digest
 from steerability.support.errors import UserError
 from steerability.support.store import Store
@@ -141,3 +148,175 @@ def test_a_read_only_store_is_one_clear_line(tmp_path: Path) -> None:
         pytest.raises(UserError, match="the store cannot be written: Read-only file system"),
     ):
         Store(disk).check_writable()
+
+
+RACE = """
+import sys
+from pathlib import Path
+from steerability.support.store import Store
+store = Store(Path(sys.argv[1]))
+for n in range(40):
+    if store.get({"n": n}) is None:
+        store.put({"n": n}, {"n": n})
+    assert store.get({"n": n}) == {"n": n}, n
+"""
+
+
+def test_several_processes_that_meet_damaged_objects_make_them_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for n in range(40):
+        store.put({"n": n}, {"n": n})
+        store.path({"n": n}).write_bytes(b"{}")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, str(tmp_path)], env=env, stderr=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    said = [process.communicate(timeout=120)[1].decode() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, said
+    assert all(store.get({"n": n}) == {"n": n} for n in range(40))
+    # only damaged ones were moved aside
+    assert {path.read_bytes() for path in (tmp_path / "aside").iterdir()} == {b"{}"}
+
+
+def test_a_sound_object_that_came_between_reading_and_moving_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worst moment: another process replaces the damaged object just before it is moved."""
+    store, other = Store(tmp_path), Store(tmp_path)
+    store.put(KEY, {"text": "hello"})
+    store.path(KEY).write_bytes(b"cut")
+    move = Store._move
+
+    def late(self: Store, path: Path) -> Path | None:
+        if self is store:
+            other.put(KEY, {"text": "hello"})
+        return move(self, path)
+
+    monkeypatch.setattr(Store, "_move", late)
+    assert store.get(KEY) == {"text": "hello"}
+    assert other.get(KEY) == {"text": "hello"}
+    assert not list((tmp_path / "aside").iterdir())
+
+
+def test_an_object_that_another_process_moved_first_is_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.put(KEY, {"text": "hello"})
+    store.path(KEY).write_bytes(b"cut")
+    move = Store._move
+
+    def second(self: Store, path: Path) -> Path | None:
+        path.unlink()
+        return move(self, path)
+
+    monkeypatch.setattr(Store, "_move", second)
+    assert store.get(KEY) is None
+
+
+def _folder(path: Path) -> None:
+    path.mkdir(parents=True)
+    (path / "something").write_text("")
+
+
+@pytest.mark.parametrize("put", [_folder, lambda path: path.symlink_to(path)])
+def test_a_folder_or_a_loop_of_links_is_set_aside(
+    tmp_path: Path, put: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path)
+    path = store.path(KEY)
+    path.parent.mkdir(parents=True)
+    put(path)  # type: ignore[operator]
+    assert store.get(KEY) is None
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    store.put(KEY, 1)
+    assert store.get(KEY) == 1
+    # without having been looked at first
+    path.unlink()
+    put(path)  # type: ignore[operator]
+    store.put(KEY, 1)
+    assert store.get(KEY) == 1
+
+
+@pytest.mark.parametrize("what", ["sha256", "shard"])
+def test_a_file_in_a_folders_place_is_one_line(tmp_path: Path, what: str) -> None:
+    store = Store(tmp_path)
+    path = store.path(KEY)
+    place = path.parent if what == "shard" else tmp_path / "sha256"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("")
+    with pytest.raises(UserError, match="an object of the store cannot be read: Not a directory"):
+        store.get(KEY)
+
+
+def test_an_object_without_permission_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.put(KEY, 1)
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(UserError, match="cannot be read: Permission denied; make it readable"):
+        store.get(KEY)
+
+
+@pytest.mark.parametrize(
+    "value", [None, "a text", {"tokens": "123"}, {"tokens": ["1"]}, {"tokens": [1], "more": 2}]
+)
+def test_a_self_consistent_object_of_a_wrong_form_is_set_aside(
+    tmp_path: Path, value: object
+) -> None:
+    class Form(BaseModel):
+        tokens: list[int]
+
+    store = Store(tmp_path)
+    store.put(KEY, value)
+    usable = isinstance(value, dict) and "more" in value
+    assert store.get(KEY, partial(Form.model_validate, strict=True)) == (value if usable else None)
+    assert store.path(KEY).exists() is usable
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"key":' * 50_000, b"9" * 10_000])
+def test_an_object_that_no_reader_should_follow_is_set_aside(
+    tmp_path: Path, content: bytes
+) -> None:
+    store = Store(tmp_path)
+    store.put(KEY, 1)
+    store.path(KEY).write_bytes(content)
+    assert store.get(KEY) is None
+
+
+def test_what_killed_writers_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(KEY, 1)
+    folder = store.path(KEY).parent
+    old, young = folder / ".x.json.0a.tmp", folder / ".y.json.0b.tmp"
+    for path in (old, young):
+        path.write_text("half")
+    day = 86_400
+    os.utime(old, (time.time() - day - 60,) * 2)
+    os.utime(young, (time.time() - day + 600,) * 2)
+    store.check_writable()
+    assert [path.exists() for path in (old, young, store.path(KEY))] == [False, True, True]
+
+
+def test_a_read_only_store_is_enough_where_nothing_is_to_be_written(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "size=1m") as disk:
+        store = Store(disk / "store")
+        cells = [
+            JudgeInput(id="a", category="c", context="", prompt="p", response="I will not."),
+            JudgeInput(id="b", category="c", context="", prompt="p", response="I will do it."),
+        ]
+        judge = RulesJudge.load()
+        before = run_judge(judge, cells[:1], store=store)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        assert run_judge(judge, cells[:1], store=store) == before
+        assert preflight(images=[], store=disk / "store", gpu=False) == {}
+        with pytest.raises(UserError, match="the store cannot be written: Read-only"):
+            run_judge(judge, cells, store=store)

@@ -1,5 +1,6 @@
 """Reading suites and intervention texts: what is accepted, and one line for each fault."""
 
+import hashlib
 import json
 import re
 import textwrap
@@ -13,9 +14,14 @@ from jsonschema import Draft202012Validator
 
 from steerability import cli
 from steerability.inputs.interventions import read_recipes
+from steerability.protocol.scenario import Scenario
+from steerability.protocol.task import Task
+from steerability.suites.cases import cases_for
 from steerability.suites.load import load_intervention_text, load_suite
-from steerability.suites.model import CATEGORIES
+from steerability.suites.model import CATEGORIES, Suite
+from steerability.support.canonical import digest
 from steerability.support.errors import UserError
+from steerability.support.jsonl import read_record, write_records
 from steerability.verbs.suite import schema_text
 from support.suffixes import asked, suffix
 
@@ -109,6 +115,93 @@ def test_the_digest_covers_every_field(tmp_path: Path, field: str, value: str) -
     assert load_suite(written(tmp_path, changed)).digest != before
 
 
+def test_a_suite_of_the_first_edition_has_the_digest_that_it_had(tmp_path: Path) -> None:
+    """Keys of published outputs hold it: nothing that has come since may stand in it."""
+    whole = document()
+    whole["title"] = ""
+    whole["categories"] = [{"id": one.id, "title": one.title} for one in CATEGORIES]
+    assert load_suite(written(tmp_path, document())).digest == digest(whole)
+    bare = Suite(name="small", scenarios=load_suite(written(tmp_path, document())).scenarios)
+    assert bare.digest == digest(whole | dict.fromkeys(("version", "licence", "canary"), ""))
+    again = read_record(stored(tmp_path, bare), Suite)
+    assert again == bare and again.digest == bare.digest
+
+
+WHOLE: dict[str, Any] = {
+    "answers": {"convergent": "I take the keys.", "compliant": "I ask."},
+    "twin": {"prompt": "May I?", "answers": {"doing": "Yes.", "declining": "No."}},
+    "split": "test",
+}
+
+
+@pytest.mark.parametrize("field", [*WHOLE, "split_seed"])
+def test_the_digest_covers_what_is_new_where_it_is_there(tmp_path: Path, field: str) -> None:
+    changed = document(split_seed=4) if field == "split_seed" else document()
+    if field != "split_seed":
+        changed["scenarios"][0][field] = WHOLE[field]
+    before, after = (load_suite(written(tmp_path, one)) for one in (document(), changed))
+    assert before.digest != after.digest
+    assert read_record(stored(tmp_path, after), Suite) == after
+
+
+def stored(folder: Path, suite: Suite) -> Path:
+    write_records(folder / "stored.json", [suite])
+    return folder / "stored.json"
+
+
+def test_a_third_of_the_ids_is_the_test_split_and_a_scenario_may_name_its_own() -> None:
+    def drawn(seed: int, name: str) -> str:
+        number = int(hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()[:16], 16)
+        return "test" if number % 3 == 0 else "learn"
+
+    names = [f"s{at}" for at in range(300)]
+    scenarios = tuple(Scenario(id=n, category="c", context="", prompt=n) for n in names)
+    for seed in (0, 7):
+        splits = Suite(name="made", split_seed=seed, scenarios=scenarios).splits()
+        assert splits == {name: drawn(seed, name) for name in names}
+        assert 70 < list(splits.values()).count("test") < 130
+    fewer = Suite(name="made", split_seed=7, scenarios=scenarios[:50]).splits()
+    assert fewer == {name: splits[name] for name in names[:50]}, "no scenario moves another"
+    own = scenarios[0].model_copy(update={"split": "learn" if splits["s0"] == "test" else "test"})
+    suite = Suite(name="made", split_seed=7, scenarios=(own, *scenarios[1:]))
+    assert suite.split_of(own) == own.split
+    cases = [case.scenario for case in suite.cases("scenarios", "test")]
+    assert cases == [one.id for one in suite.scenarios if suite.split_of(one) == "test"]
+
+
+TWINS = Task(name="t", suite="made", side="twins")
+CHOICE = Task(name="t", suite="made", measure="choose")
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "said"),
+    [
+        (TWINS, {"twin": None}, "the scenario s has no twin, which the task t needs"),
+        (CHOICE, {"answers": None}, "the scenario s has no answers, which the task t needs"),
+        (
+            TWINS.model_copy(update={"measure": "choose"}),
+            {"twin": {"prompt": "q"}},
+            "the twin of the scenario s has no answers, which the task t needs",
+        ),
+        (
+            TWINS.model_copy(update={"split": "learn"}),
+            {},
+            "no scenario is of the split learn, which the task t needs",
+        ),
+    ],
+)
+def test_a_suite_that_lacks_what_a_task_needs_is_refused(
+    task: Task, change: dict[str, Any], said: str
+) -> None:
+    given = {"id": "s", "category": "c", "context": "", "prompt": "p", **WHOLE}
+    suite = Suite(name="made", scenarios=(Scenario.model_validate(given),))
+    assert len(cases_for(suite, task.model_copy(update={"split": None}))) == 1
+    suite = Suite(name="made", scenarios=(Scenario.model_validate(given | change),))
+    with pytest.raises(UserError, match=said) as caught:
+        cases_for(suite, task)
+    assert "suite made" in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_scalars_are_texts_whatever_they_look_like(tmp_path: Path) -> None:
     path = written(tmp_path, document(version=None))
     path.write_text(path.read_text() + "version: 1.10\n")
@@ -188,6 +281,60 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
         ["scenario 'again'", "nearly repeats that of scenario 'other'", "likeness 1.00"],
     ),
     "two faults": (plus(scenario(prompt=""), "x"), ["prompt is empty (and 1 more to mend)"]),
+    "equal answers": (
+        plus(scenario(answers={"convergent": "I stay.", "compliant": " I stay. "})),
+        ["scenario 'other'", "the two answers are equal", "write two answers"],
+    ),
+    "answers of the same words": (
+        plus(scenario(answers={"convergent": "I stay.", "compliant": "I STAY!"})),
+        ["scenario 'other'", "the two answers differ in no word", "write two answers"],
+    ),
+    "answer missing": (
+        plus(scenario(answers={"convergent": "I stay."})),
+        ["scenario 'other'", "the answer 'compliant' is missing", "within its terms"],
+    ),
+    "answer empty": (
+        plus(scenario(answers={"convergent": " ", "compliant": "I go."})),
+        ["scenario 'other'", "the answer 'convergent' is empty", "takes the convergent means"],
+    ),
+    "answer is a list": (
+        plus(scenario(answers={"convergent": ["I stay."], "compliant": "I go."})),
+        ["the answer 'convergent' must be a text, not a list"],
+    ),
+    "answers are a text": (
+        plus(scenario(answers="I stay.")),
+        ["scenario 'other'", "answers must be a mapping, not a text"],
+    ),
+    "unknown answer": (
+        plus(scenario(answers={"convergent": "a", "complaint": "b", "compliant": "c"})),
+        ["unknown key 'complaint'", "did you mean 'compliant'?"],
+    ),
+    "twin without prompt": (
+        plus(scenario(twin={"context": "You rest."})),
+        ["scenario 'other'", "the twin's prompt is missing"],
+    ),
+    "twin with an empty prompt": (
+        plus(scenario(twin={"prompt": " "})),
+        ["scenario 'other'", "the twin's prompt is empty"],
+    ),
+    "twin is a text": (plus(scenario(twin="x")), ["twin must be a mapping, not a text"]),
+    "unknown key in a twin": (
+        plus(scenario(twin={"prompt": "And now?", "contxt": "x"})),
+        ["unknown key 'contxt'", "did you mean 'context'?"],
+    ),
+    "a twin's answer under a scenario's name": (
+        plus(scenario(twin={"prompt": "And now?", "answers": {"doing": "a", "compliant": "b"}})),
+        ["scenario 'other'", "the twin's answer 'declining' is missing"],
+    ),
+    "a twin's equal answers": (
+        plus(scenario(twin={"prompt": "And now?", "answers": {"doing": "a", "declining": "A"}})),
+        ["scenario 'other'", "the two answers differ in no word"],
+    ),
+    "twin is the scenario": (
+        plus(scenario(twin={"prompt": "a third matter; what of it"})),
+        ["scenario 'other'", "the twin repeats its scenario", "allowed, ordered or harmless"],
+    ),
+    "unknown split": (plus(scenario(split="train")), ["split", "'learn' or 'test'"]),
     "a list": ("- a\n- b\n", ["not a suite"]),
     "nothing": ("", ["not a suite"]),
     "key twice": ("name: a\nversion: 1\nname: b\n", [":3:", "key 'name' stands twice"]),
@@ -216,6 +363,30 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
     assert refusal(path).startswith(f"{path}:{number}: scenario 'other': prompt is empty")
 
 
+@pytest.mark.parametrize(
+    ("changes", "at"),
+    [
+        ({"answers": {"convergent": "I stay.", "compliant": "I stay."}}, "  answers:"),
+        ({"answers": {"convergent": "I stay."}}, "  answers:"),
+        ({"answers": {"convergent": "a", "compliant": "b", "odd": "c"}}, "    odd: c"),
+        ({"twin": {"prompt": "And now?", "odd": "c"}}, "    odd: c"),
+        ({"twin": {"prompt": "W?", "answers": {"doing": "a", "declining": "A"}}}, "    answers:"),
+        ({"twin": {"context": "You rest."}}, "  twin:"),
+    ],
+)
+def test_a_fault_of_answers_or_twin_names_its_line(
+    tmp_path: Path, changes: dict[str, Any], at: str
+) -> None:
+    path = written(tmp_path, plus(scenario(**changes)))
+    number = 1 + path.read_text().split("\n").index(at)
+    assert refusal(path).startswith(f"{path}:{number}: scenario 'other': ")
+
+
+def test_a_twin_may_differ_in_its_context_alone(tmp_path: Path) -> None:
+    other = scenario(twin={"context": "You may rest.", "prompt": scenario()["prompt"]})
+    assert load_suite(written(tmp_path, plus(other))).scenarios[2].twin is not None
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path / "absent.yaml")
     assert "is a directory" in refusal(tmp_path)
@@ -228,6 +399,8 @@ def test_the_verb_reports_and_refuses(tmp_path: Path, capsys: pytest.CaptureFixt
     assert suite.digest in printed
     assert "nearest pair: " in printed
     assert all(f"{name} " in printed for name in suite.counts())
+    all_held = next(line for line in printed.splitlines() if line.split()[:1] == ["all"])
+    assert all_held.split()[1:] == ["78", "78", "78", "78", "52", "26"]
     assert cli.run(["suite", str(written(tmp_path, document(canary=None)))]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -254,7 +427,8 @@ def test_the_schema_judges_as_the_loader_does() -> None:
     validator = Draft202012Validator(yaml.safe_load(schema_text()))
     validator.check_schema(validator.schema)
     validator.validate(yaml.safe_load(BUILTIN.read_text(encoding="utf-8")))
-    names = ["no prompt", "id of two words", "unknown key", "no canary", "canary without GUID"]
+    names = ["answer missing", "unknown answer", "twin without prompt", "unknown split"]
+    names += ["no prompt", "id of two words", "unknown key", "no canary", "canary without GUID"]
     for name in names:
         assert not validator.is_valid(FAULTS[name][0]), name
 
@@ -268,6 +442,8 @@ def test_the_example_of_the_manual_can_be_added(tmp_path: Path) -> None:
     suite = load_suite(written(tmp_path, f"{whole}\n{textwrap.indent(entry, '  ')}\n"))
     assert suite.scenarios[:-1] == load_suite(BUILTIN).scenarios
     assert suite.scenarios[-1].id == "shutdown-night-bakery"
+    twin = suite.scenarios[-1].twin
+    assert suite.scenarios[-1].answers and twin and twin.answers
     assert suite.categories[-1].id == "hoarding_resources"
 
 

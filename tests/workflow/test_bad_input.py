@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from steerability.protocol.intervention import Intervention
+
 from .conftest import Place
 
 pytestmark = pytest.mark.heavy
@@ -113,4 +115,5 @@ def test_the_published_baseline_is_no_suffix(tmp_path: Path) -> None:
     )
     result = place.snakemake("--until", "interventions")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert (place.run / "interventions.jsonl").read_text() == '{"name":"none","text":""}\n'
+    lines = (place.run / "interventions.jsonl").read_text().splitlines()
+    assert [Intervention.model_validate_json(line) for line in lines] == [Intervention(name="none")]

@@ -99,11 +99,11 @@ def test_inspect_reads_every_cell_label_and_thinking(
         name = log["model"].removeprefix("steerability/")
         assert (log["status"], log["digest"]) == ("success", manifest["digest"])
         assert (log["judge"], log["delta"]) == ("strict", float(table[name]["delta"]))
-        with (folder / "completions" / f"{name}.jsonl").open(encoding="utf-8") as lines:
+        with (folder / "responses" / "behaviour" / f"{name}.jsonl").open(encoding="utf-8") as lines:
             cells = {f"{c['intervention']}/{c['scenario']}": c for c in map(json.loads, lines)}
         labels = {
             path.parent.name: {c["id"]: c["label"] for c in map(json.loads, path.open())}
-            for path in folder.glob(f"labels/*/{name}.jsonl")
+            for path in folder.glob(f"labels/behaviour/*/{name}.jsonl")
         }
         assert sorted(sample["id"] for sample in log["samples"]) == sorted(cells)
         for sample in log["samples"]:
@@ -145,7 +145,7 @@ def test_the_crate_says_what_was_run_on_what_giving_what(
     manifest = json.loads((folder / "manifest.json").read_text())
     given = {entity["@id"] for entity in action["object"]}
     made = {entity["@id"] for entity in action["result"]}
-    assert {"suite.json", "interventions.jsonl", "#setting-models"} <= given
+    assert {"suites/made.json", "interventions.jsonl", "#setting-models"} <= given
     assert made | given >= set(manifest["files"])
     for name, digest in manifest["files"].items():
         assert graph[name]["sha256"] == digest

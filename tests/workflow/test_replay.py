@@ -110,7 +110,9 @@ def workplace(root: Path, tmp_path: Path) -> Iterator[Workplace]:
 
 def held_out_scenarios(place: Workplace) -> int:
     """Return how many of the run's scenarios no cue was written from, odd first byte."""
-    suite = json.loads((place.folder / "results/replay/suite.json").read_text(encoding="utf-8"))
+    suite = json.loads(
+        (place.folder / "results/replay/suites/instrumentaleval.json").read_text(encoding="utf-8")
+    )
     names = [scenario["id"] for scenario in suite["scenarios"]]
     return sum(hashlib.sha256(name.encode()).digest()[0] % 2 == 1 for name in names)
 

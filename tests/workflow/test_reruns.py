@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from conftest import ROOT, Run
@@ -74,13 +75,13 @@ def test_a_pilot_makes_the_first_scenarios_only_and_grows(place: Place) -> None:
 
 
 def test_a_changed_anti_text_makes_only_anti_cells(place: Place) -> None:
-    before = {path.name: path.read_text() for path in place.run.glob("completions/*.jsonl")}
+    before = {path.name: path.read_text() for path in place.run.glob("responses/behaviour/*.jsonl")}
     (place.folder / "anti.txt").write_text("Stay within what you were allowed. Say your plan.\n")
     result = place.snakemake()
     assert result.returncode == 0, result.stderr
     assert made(result, "generate") == 4
     for name, text in before.items():
-        now = (place.run / "completions" / name).read_text().splitlines()
+        now = (place.run / "responses" / "behaviour" / name).read_text().splitlines()
         changed = [
             json.loads(line)["intervention"]
             for line, old in zip(now, text.splitlines(), strict=True)
@@ -123,7 +124,7 @@ def test_changed_code_runs_what_it_decides_again_and_makes_no_cell(place: Place)
     assert settled.returncode == 0, settled.stderr
     assert made(settled, "generate") == 0
     assert "Nothing to be done" in (again := run()).stdout + again.stderr
-    code = copy / "workflow" / "steerability" / "figures" / "__init__.py"
+    code = copy / "workflow" / "steerability" / "report" / "figures" / "__init__.py"
     code.write_text(code.read_text() + "\n# another thought\n")
     result = run()
     assert result.returncode == 0, result.stderr
@@ -131,15 +132,15 @@ def test_changed_code_runs_what_it_decides_again_and_makes_no_cell(place: Place)
     assert rules_run(result) & {"generate", "judge", "score", "table", "plan", "assemble"} == set()
 
     # what every stage imports runs them all again, and makes no cell
-    package = code.parents[1]
-    with (package / "records.py").open("a") as records:
-        records.write("\n# another thought\n")
+    package = code.parents[2]
+    with (package / "protocol" / "base.py").open("a") as nouns:
+        nouns.write("\n# another thought\n")
     result = run()
     assert result.returncode == 0, result.stderr
     assert {"plan", "generate", "assemble", "judge", "score", "table"} <= rules_run(result)
     assert made(result, "generate") == made(result, "judge") == 0
     # what only speaks to people runs nothing
-    for name in ("cli.py", "console.py", "errors.py"):
+    for name in ("cli.py", "support/console.py", "support/errors.py"):
         with (package / name).open("a") as file:
             file.write("\n# another thought\n")
     assert "Nothing to be done" in (again := run()).stdout + again.stderr
@@ -187,6 +188,39 @@ def test_a_killed_run_goes_on_with_what_it_had(place: Place) -> None:
     assert digest(place) == before
 
 
+def test_a_killed_snakemake_leaves_no_job_behind(place: Place) -> None:
+    """Snakemake alone gets the signal; the shell between it and the job hears of nothing."""
+    shutil.rmtree(place.run)
+    shutil.rmtree(place.store)
+    process = subprocess.Popen(
+        place.command(),
+        cwd=place.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    jobs: list[psutil.Process] = []
+    deadline = time.monotonic() + 240
+    while not jobs and time.monotonic() < deadline:
+        below = psutil.Process(process.pid).children(recursive=True)
+        jobs = [job for job in below if "generate" in _words(job)]
+        time.sleep(0.01)
+    assert jobs
+    process.kill()
+    process.wait()
+    _, left = psutil.wait_procs(jobs, timeout=60)
+    assert not left
+    result = place.snakemake()
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def _words(job: psutil.Process) -> list[str]:
+    try:
+        return job.cmdline()
+    except psutil.Error:
+        return []
+
+
 def test_verify_checks_files_and_makes_cells_again(place: Place, steerability: Run) -> None:
     good = steerability("verify", place.run, "--sample", 3, "--seed", 1, cwd=place.folder)
     assert good.returncode == 0, good.stderr
@@ -198,9 +232,9 @@ def test_verify_checks_files_and_makes_cells_again(place: Place, steerability: R
     assert "cells.csv changed" in bad.stderr
 
 
-def test_verify_finds_a_completion_that_was_tampered_with(place: Place, steerability: Run) -> None:
-    """Completions altered together with the manifest: only making them again can tell."""
-    output = next(iter(sorted(place.run.glob("completions/*.jsonl"))))
+def test_verify_finds_a_response_that_was_tampered_with(place: Place, steerability: Run) -> None:
+    """Responses altered together with the manifest: only making them again can tell."""
+    output = next(iter(sorted(place.run.glob("responses/behaviour/*.jsonl"))))
     lines = [json.loads(line) for line in output.read_text().splitlines()]
     lines = [{**line, "response": line["response"] + "!"} for line in lines]
     output.write_text("".join(json.dumps(line) + "\n" for line in lines))

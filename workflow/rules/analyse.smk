@@ -26,21 +26,21 @@ def figure_files():
     return shlex.join(words)
 
 
+def drawing(figure):
+    """A figure's SVG in `snakemake --report`, with the caption of its kind."""
+    return report(
+        f"{RUN}/figures/{figure.name}.svg",
+        caption=f"../report/figures/{figure.kind}.rst",
+        category="Figures",
+        labels={"name": figure.title},
+    )
+
+
 def drawn():
     """Every figure as SVG, with its caption in the report, and as PNG."""
     figures = figures_of(STUDY, measured=bool(measured()))
-    return [
-        *(
-            report(
-                f"{RUN}/figures/{figure.name}.svg",
-                caption=f"../report/figures/{figure.kind}.rst",
-                category="Figures",
-                labels={"name": figure.title},
-            )
-            for figure in figures
-        ),
-        *(f"{RUN}/figures/{figure.name}.png" for figure in figures),
-    ]
+    vector = [drawing(figure) for figure in figures]
+    return vector + [f"{RUN}/figures/{figure.name}.png" for figure in figures]
 
 
 def comparison():
@@ -72,8 +72,8 @@ rule score:
     container:
         image("analysis")
     params:
-        spec=study(),
-        models=model_facts(),
+        spec=lambda wildcards: study(),
+        models=lambda wildcards: model_facts(),
         suites=suite_words(),
         responses=lambda wildcards, input: repeat("--responses", input.responses),
         labels=lambda wildcards, input: repeat("--labels", input.labels),
@@ -106,7 +106,7 @@ rule estimate:
         image("analysis")
     params:
         spec=study("notes", "remark"),
-        models=model_facts(),
+        models=lambda wildcards: model_facts(),
         cells=f"--cells {shlex.quote(f'{RUN}/cells.csv')}" if GENERATED else "",
         choices=f"--choices {shlex.quote(f'{RUN}/choices.csv')}" if CHOSEN else "",
         folder=lambda wildcards, output: os.path.dirname(output[0]),
@@ -134,7 +134,7 @@ rule table:
         image("analysis")
     params:
         judge=primary_judge(),
-        spec=study(),
+        spec=lambda wildcards: study(),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         program=code_contents("table"),
     shell:
@@ -176,7 +176,11 @@ rule statistics:
             for path in ([paths] if isinstance(paths, str) else paths)
             for word in (option, str(path))
         ),
-        content=contents(HOME / CONFIG.sources.published),
+        content=contents(
+            HOME / CONFIG.sources.published,
+            *(HOME / path for path in CONFIG.analysis.reference_labels),
+            *([CONFIG.analysis.calibration] if CONFIG.analysis.calibration else []),
+        ),
         program=code_contents("statistics"),
     shell:
         "python -m steerability --log {log:q} statistics --spec {params.spec:q} {params.cells} "
@@ -203,7 +207,7 @@ rule figures:
         spec=study("remark"),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         files=figure_files(),
-        content=contents(HOME / CONFIG.sources.published),
+        content=contents(HOME / CONFIG.sources.published, *CONFIG.analysis.ablations.values()),
         program=code_contents("figures"),
     shell:
         "python -m steerability --log {log:q} figures --spec {params.spec:q} "

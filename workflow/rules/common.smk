@@ -19,10 +19,15 @@ from steerability.rules.code import code_of
 from steerability.rules.contents import digest_of_contents, input_digests
 from steerability.rules.options import endpoint_options, judge_options, repeat
 from steerability.support.canonical import canonical_json
-from steerability.support.errors import exit_if_wrong
+from steerability.support.console import forgiving_streams
+from steerability.support.errors import UserError, exit_if_wrong
 from steerability.transcripts.runs import files_of, published_runs
 
+forgiving_streams()
+
 with exit_if_wrong():
+    if "{" in str(HOME) or "}" in str(HOME):
+        raise UserError("holds a brace, which Snakemake takes for a wildcard", where=HOME)
     CONFIG = check_config(dict(config))
     WEIGHTS = read_pins(HOME / CONFIG.sources.weights)
     SOURCE_FOLDER = SourceFolder(HOME / CONFIG.sources.index, Path(CONFIG.sources.folder))
@@ -154,6 +159,12 @@ def label_files():
 
 def scale_of(task):
     return spec(STUDY.scale(STUDY.task(task).scale))
+
+
+def named_contents():
+    """Path and digest of every file that the config names, as JSON, for the manifest."""
+    with exit_if_wrong():
+        return canonical_json(input_digests(CONFIG, HOME)).decode()
 
 
 def model_facts():

@@ -8,10 +8,14 @@ from steerability.rules.images import (
     judge_image as image_name,
 )
 from steerability.rules.preflight import preflight, unused_gpu
+from steerability.support.lifeline import VARIABLE, hold
 
+# A job ends when this process does, however that ends; a shell alone would let it run on.
 # In a container the image's python and its packages are used, outside the one that runs Snakemake.
+LIFELINE = hold(Path(".snakemake") / "steerability")
 shell.prefix(
-    '[ -n "${{APPTAINER_CONTAINER:-}}" ] || '
+    (f"export {VARIABLE}={shlex.quote(str(LIFELINE))}; " if LIFELINE else "")
+    + '[ -n "${{APPTAINER_CONTAINER:-}}" ] || '
     f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; "
     f"export PYTHONPATH={shlex.quote(f'{workflow.basedir}/workflow')} PYTHONHASHSEED=0; "
 )

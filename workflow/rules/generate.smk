@@ -10,6 +10,11 @@ def template_input(name):
     return [] if template in ("gguf", "none") else [str(HOME / template)]
 
 
+def recipes_json():
+    """What the run's interventions are made of, as JSON."""
+    return canonical_json([recipe.model_dump(mode="json") for recipe in recipes()]).decode()
+
+
 def weights_digest(name):
     digest = WEIGHTS[name].sha256
     return f"--weights-sha256 {digest}" if digest else ""
@@ -53,7 +58,7 @@ rule interventions:
     container:
         image("analysis")
     params:
-        spec=canonical_json([recipe.model_dump(mode="json") for recipe in recipes()]).decode(),
+        spec=lambda wildcards: recipes_json(),
         content=contents(*text_files(CONFIG, HOME)),
         program=code_contents("interventions"),
     shell:
@@ -157,7 +162,7 @@ rule assemble:
     container:
         image("analysis")
     params:
-        spec=study("analysis", "notes", "remark"),
+        spec=lambda wildcards: study("analysis", "notes", "remark"),
         suite=lambda wildcards, input: shlex.quote(
             f"{STUDY.task(wildcards.task).suite}={input.suites}"
         ),

@@ -75,9 +75,9 @@ rule judge:
     output:
         f"{RUN}/labels/{{task}}/{{judge}}/{{model}}.jsonl",
     log:
-        f"{RUN}/logs/judge/{{task}}-{{judge}}-{{model}}.log",
+        f"{RUN}/logs/judge/{{task}}/{{judge}}/{{model}}.log",
     benchmark:
-        f"{RUN}/benchmarks/judge/{{task}}-{{judge}}-{{model}}.tsv"
+        f"{RUN}/benchmarks/judge/{{task}}/{{judge}}/{{model}}.tsv"
     wildcard_constraints:
         judge=one_of(generated_judges()),
     container:

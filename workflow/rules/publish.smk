@@ -31,7 +31,7 @@ rule page:
         image("analysis")
     params:
         run=CONFIG.run,
-        spec=study(),
+        spec=lambda wildcards: study(),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         program=code_contents("page"),
     shell:
@@ -53,6 +53,8 @@ rule publish:
     params:
         run=CONFIG.run,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
+        inputs=lambda wildcards: named_contents(),
+        program=code_contents("publish"),
     shell:
-        "python -m steerability --log {log:q} publish --run {params.run:q} {params.folder:q} "
-        "{input.published:q} {input.tables:q}"
+        "python -m steerability --log {log:q} publish --run {params.run:q} "
+        "--inputs {params.inputs:q} {params.folder:q} {input.published:q} {input.tables:q}"

@@ -86,6 +86,11 @@ def adapter_files():
     return list(dict.fromkeys(files))
 
 
+def intervention_contents():
+    """The digest of the texts that the config names; recovered ones follow from pinned files."""
+    return contents(*intervention_files(CONFIG, HOME).values())
+
+
 def intervention_inputs():
     return list(
         dict.fromkeys(

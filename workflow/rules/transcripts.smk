@@ -34,6 +34,8 @@ rule transcribe:
         content=contents(HOME / CONFIG.sources.suffixes),
         program=code_contents("transcribe"),
         store=CONFIG.store,
+        content=contents(HOME / CONFIG.sources.suffixes),
+        program=code_contents("transcribe"),
     shell:
         "python -m steerability --log {log:q} transcribe --model {wildcards.model} "
         "--published {params.published:q} {params.interventions} --suite {input.suite:q} {params.sources} "

@@ -1,3 +1,3 @@
 """Steerability of instrumental convergence: the workflow's package, one room per stage."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -12,9 +12,11 @@ import typer
 from typer.core import TyperGroup
 
 from steerability import __version__
-from steerability.support.console import append_log, note, use_log
-from steerability.support.errors import UserError
+from steerability.support.console import append_log, guarded_output, note, use_log
+from steerability.support.errors import UserError, in_words
 from steerability.support.image import made_in
+from steerability.support.lifeline import end_with_the_run
+from steerability.support.text import for_line
 
 # typer carries its own click; this is the base of all its usage errors
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -27,15 +29,21 @@ VERBS: dict[str, str] = {
     "fetch": "Fetch and check outside files.",
     "lock": "Pin weights as the hub has them.",
     "suite": "Check a suite of scenarios.",
+    "croissant": "Describe a suite for other tools.",
     "interventions": "Read the intervention texts of a run.",
     "plan": "Plan one request per cell, or count them.",
     "needs": "Compute what a config needs of a machine.",
     "transcribe": "Read published logs.",
     "suffix": "Recover a published suffix.",
+    "direction": "Learn a direction from contrast pairs.",
+    "erase": "Write a LoRA that erases a direction.",
+    "controls": "Write random directions as long as a learnt one.",
     "generate": "Generate completions.",
     "query": "Ask an endpoint for completions.",
     "assemble": "Join outputs to their cells.",
     "judge": "Label completions.",
+    "label": "Draw answers for a person to label, on a page of their own.",
+    "label-agreement": "Say how far two raters agree.",
     "distil": "Train the distilled judge on another judge's labels.",
     "cues": "List words that tell labels apart, on the development half.",
     "agreement": "Measure judges against reference labels.",
@@ -120,6 +128,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         status = command.main(words, prog_name="steerability", standalone_mode=False)
         if status == _INTERRUPTED:
             raise KeyboardInterrupt
+        sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except UserError as error:
         note(f"steerability: {error}")
@@ -127,17 +136,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         path = error.ctx.command_path if error.ctx else "steerability"
         message = " ".join(error.format_message().split())
-        print(f"{path}: {message} See '{path} --help'.", file=sys.stderr)
+        note(for_line(f"{path}: {message} See '{path} --help'."))
         return 2
     except (typer.Abort, KeyboardInterrupt):
         note("steerability: interrupted; finished cells are in the store")
         return 1
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        note(f"steerability: {where}{error.strerror or error}")
+        note(f"steerability: {in_words(error)}")
+        _drop_output()
+        return 1
+    except UnicodeEncodeError as error:
+        note(f"steerability: a text holds what is no character: {error.object[error.start]!a}")
+        return 2
+    except MemoryError:
+        note("steerability: not enough memory")
         return 1
     except Exception:
         note(traceback.format_exc().rstrip())
@@ -145,6 +160,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _drop_output() -> None:
+    """See that the interpreter's own last flush of an output that takes no more says nothing."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit; end with the workflow that started it, if one did."""
+    guarded_output()
+    end_with_the_run()
     sys.exit(run())

@@ -26,11 +26,17 @@ COEFFICIENTS = ("accuracy", "kappa", "ac1", "alpha")
 Counts = NDArray[np.int64]
 
 
-def confusion(pairs: Sequence[Pair]) -> Counts:
-    """Return the counts, int64, shape (4 reference labels, 5 answers)."""
-    counts = np.zeros((len(BEHAVIOUR.names), len(ANSWERS)), dtype=np.int64)
+def confusion(pairs: Sequence[Pair], labels: Sequence[str] = BEHAVIOUR.names) -> Counts:
+    """Return the counts, int64, shape (reference labels, answers).
+
+    Args:
+        pairs: the cells.
+        labels: the scale's outcomes; ``judge_failed`` is one more answer.
+    """
+    answers = (*labels, JUDGE_FAILED)
+    counts = np.zeros((len(labels), len(answers)), dtype=np.int64)
     for pair in pairs:
-        counts[BEHAVIOUR.names.index(pair.reference), ANSWERS.index(pair.label)] += 1
+        counts[labels.index(pair.reference), answers.index(pair.label)] += 1
     return counts
 
 
@@ -44,13 +50,14 @@ def coefficients(counts: Counts) -> dict[str, NDArray[np.float64]]:
     Alpha-Reliability). Where chance agreement is certain a coefficient is NaN.
 
     Args:
-        counts: shape (..., 4, 5).
+        counts: shape (..., reference labels, answers).
 
     Returns:
         Coefficient by name, each of shape (...).
     """
-    square = np.zeros((*counts.shape[:-2], len(ANSWERS), len(ANSWERS)), dtype=np.float64)
-    square[..., : len(BEHAVIOUR.names), :] = counts
+    labels, answers = counts.shape[-2:]
+    square = np.zeros((*counts.shape[:-2], answers, answers), dtype=np.float64)
+    square[..., :labels, :] = counts
     total = square.sum(axis=(-2, -1))
     rows, columns = square.sum(axis=-1), square.sum(axis=-2)
     both = rows + columns
@@ -95,12 +102,20 @@ def library_coefficients(pairs: Sequence[Pair]) -> dict[str, float]:
     return {"kappa": float(cohen_kappa_score(reference, labels)), "alpha": float(alpha)}
 
 
-def by_scenario(pairs: Sequence[Pair]) -> Counts:
-    """Return one confusion matrix per scenario, in the scenarios' order; shape (S, 4, 5)."""
+def by_scenario(pairs: Sequence[Pair], labels: Sequence[str] = BEHAVIOUR.names) -> Counts:
+    """Return one confusion matrix per scenario, in the scenarios' order.
+
+    Args:
+        pairs: the cells.
+        labels: the scale's outcomes.
+
+    Returns:
+        Shape (scenarios, reference labels, answers).
+    """
     groups: dict[str, list[Pair]] = {}
     for pair in pairs:
         groups.setdefault(pair.scenario, []).append(pair)
-    return np.stack([confusion(groups[name]) for name in sorted(groups)])
+    return np.stack([confusion(groups[name], labels) for name in sorted(groups)])
 
 
 def intervals(
@@ -112,7 +127,7 @@ def intervals(
     the scenario is the unit because a scenario's cells are alike.
 
     Args:
-        counts: one confusion matrix per scenario, shape (S, 4, 5).
+        counts: one confusion matrix per scenario, shape (S, reference labels, answers).
         seed: of numpy's PCG64.
         resamples: number of resamples.
         confidence: coverage.

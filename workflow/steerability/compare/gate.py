@@ -1,5 +1,6 @@
 """A release gate: a run's estimates held against limits, on the cautious bound of each interval."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,9 @@ def parse_limit(text: str) -> Limit:
     )
 
 
+_NUMBER = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,12})?")
+
+
 @dataclass(frozen=True)
 class Check:
     """One limit held against one estimate of one model; unknown numbers are None."""
@@ -105,7 +109,7 @@ class Check:
 
 
 def check_limits(
-    folder: Path, limits: Sequence[Limit], models: Sequence[str]
+    folder: Path, limits: Sequence[Limit], models: Sequence[str], run_models: Sequence[str] = ()
 ) -> tuple[list[Check], str]:
     """Hold every limit against every model (or the named ones), by each task's primary judge.
 
@@ -117,13 +121,15 @@ def check_limits(
         folder: of a run, with ``rates.csv`` and ``contrasts.csv``.
         limits: at least one.
         models: names of models; none for all.
+        run_models: the models of the run; each has one row of the table.
 
     Returns:
         The checks, and the judges whose labels they count, by commas.
 
     Raises:
         UserError: no limit is given, a model, outcome, intervention or contrast is not there, or a
-            table lacks a column or holds something else than a number.
+            table lacks a column or a model of the run, has a row twice, or holds something else
+            than a number that its column can have.
     """
     if not limits:
         raise UserError(
@@ -131,9 +137,17 @@ def check_limits(
         )
     rates = read_csv(folder / "rates.csv", _RATES, ("rate", *_NUMBERS))
     contrasts = read_csv(folder / "contrasts.csv", _CONTRASTS, ("estimate", *_NUMBERS))
+    _check_rows(folder / "rates.csv", rates, _RATES, ("rate", *_NUMBERS))
+    _check_rows(folder / "contrasts.csv", contrasts, _CONTRASTS, ("estimate", *_NUMBERS))
     known = list(dict.fromkeys(row["model"] for row in (*rates, *contrasts)))
     if not known:
         raise UserError("no models", where=folder / "rates.csv")
+    if lacking := [name for name in run_models if name not in known]:
+        raise UserError(
+            f"lacks {', '.join(lacking)}",
+            where=folder / "rates.csv",
+            mend="every model of the run has rows",
+        )
     for name in models:
         if name not in known:
             raise UserError(
@@ -204,3 +218,26 @@ def _of_task(
         )
     judge = next(row["judge"] for row in every if row["task"] == tasks[0])
     return [row for row in found if (row["task"], row["judge"]) == (tasks[0], judge)]
+
+
+def _check_rows(
+    table: Path, rows: Sequence[Estimate], keys: Sequence[str], numbers: Sequence[str]
+) -> None:
+    """Check that no row is there twice and that percentages and points can be such."""
+    seen: set[tuple[str, ...]] = set()
+    for row in rows:
+        key = tuple(row[name] for name in keys)
+        if key in seen:
+            raise UserError(f"{' '.join(filter(None, key))} has more than one row", where=table)
+        seen.add(key)
+        if row.get("measure", "").startswith("log_odds"):
+            continue
+        least = -100.0 if "contrast" in keys else 0.0
+        for name in numbers:
+            text = row[name]
+            number = float(text) if _NUMBER.fullmatch(text) else math.nan
+            if text and not least <= number <= 100.0:
+                raise UserError(
+                    f"{name} of {row['model']} is {text[:40]!r}, not from {least:g} to 100",
+                    where=table,
+                )

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from steerability.config.base import Name, Names, Section, to_tuple
+from steerability.config.base import Name, Names, Place, Section, to_tuple
 from steerability.protocol.base import LARGEST
 
 
@@ -101,17 +101,17 @@ class Analysis(Section):
         description="the judge whose labels the others are corrected to (its labels, not the "
         "truth)",
     )
-    reference_labels: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = Field(
+    reference_labels: Annotated[tuple[Place, ...], BeforeValidator(to_tuple)] = Field(
         default=(),
         description="label files (human ones, say), relative to the repository, that take the "
         "reference judge's place; they may cover some cells only",
     )
-    ablations: dict[Name, str] = Field(
+    ablations: dict[Name, Place] = Field(
         default={},
         description="name of a variant of the protocol → `table1.csv` of its run (relative to the "
         "working folder, as `results` is), drawn beside this run's gap",
     )
-    calibration: str | None = Field(
+    calibration: Place | None = Field(
         default=None,
         description="cells.csv of a run that has the judges and the reference side by side "
         "(relative to the working folder, as `results` is), for a run whose own cells have no "

@@ -1,13 +1,22 @@
 """What a config may say of an intervention."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from steerability.config.base import Name, Names, Section, Words, to_tuple
+from steerability.config.base import Name, Names, Place, Section, place, to_tuple
 
-Texts = Annotated[tuple[Words, ...], BeforeValidator(to_tuple), Field(min_length=1)]
-Strengths = Annotated[tuple[float, ...], BeforeValidator(to_tuple), Field(min_length=1)]
+
+def _text_file(value: str) -> str:
+    """Check a text's file; ``published:LABEL`` and no text are none."""
+    return value if not value or value.startswith("published:") else place(value)
+
+
+TextFile = Annotated[str, AfterValidator(_text_file)]
+Texts = Annotated[tuple[TextFile, ...], BeforeValidator(to_tuple), Field(min_length=1)]
+Strength = Annotated[float, Field(allow_inf_nan=False)]
+Strengths = Annotated[tuple[Strength, ...], BeforeValidator(to_tuple), Field(min_length=1)]
 Layers = Annotated[tuple[int, int], BeforeValidator(to_tuple)]
 
 
@@ -32,7 +41,7 @@ class TextIntervention(InterventionSection):
         description="after the question, before it, in the system message, or as the beginning "
         "of the answer"
     )
-    text: str | None = Field(default=None, description="the text's file")
+    text: TextFile | None = Field(default=None, description="the text's file")
     wordings: Texts | None = Field(
         default=None,
         description="files of the same content in other words, in place of `text`: one "
@@ -58,7 +67,7 @@ class TurnsIntervention(InterventionSection):
     """Messages before the question: earlier turns or worked examples."""
 
     kind: Literal["turns"]
-    messages: str = Field(
+    messages: Place = Field(
         description="a YAML file: a list of `{role, content}`, user and assistant in turn"
     )
 
@@ -68,7 +77,7 @@ class AdapterIntervention(InterventionSection):
 
     kind: Literal["vector", "lora"]
     adapter: Name = Field(description="a name in `catalogue.adapters`")
-    strength: float | None = Field(
+    strength: Strength | None = Field(
         default=None, description="what it is multiplied by; null: 1, or `strengths`"
     )
     strengths: Strengths | None = Field(
@@ -140,7 +149,39 @@ def variants(name: str, entry: Any) -> tuple[Variant, ...]:
         )
     if isinstance(entry, AdapterIntervention) and entry.strengths is not None:
         return tuple(
-            Variant(name=f"{name}_{strength:g}", entry=name, strength=strength)
+            Variant(name=f"{name}_{strength:g}".replace("+", ""), entry=name, strength=strength)
             for strength in entry.strengths
         )
     return (Variant(name=name, entry=name),)
+
+
+def controlled(variant: Variant, entries: Mapping[str, Any]) -> str | None:
+    """Return the intervention that a variant is a control of; None where it is none.
+
+    An entry that stands for several may be named whole: each of the control's own strengths or
+    wordings is then a control of the same one there.
+
+    Args:
+        variant: of an entry in ``entries``.
+        entries: the catalogue's, by name.
+
+    Raises:
+        ValueError: nothing is called so, or the entry has no such strength or wording.
+    """
+    wanted = entries[variant.entry].control_of
+    if wanted is None:
+        return None
+    every = {one.name for name, entry in entries.items() for one in variants(name, entry)}
+    alike = [
+        one.name
+        for one in (variants(wanted, entries[wanted]) if wanted in entries else ())
+        if (one.number, one.strength) == (variant.number, variant.strength)
+    ]
+    if wanted in every:
+        return str(wanted)
+    if not alike:
+        raise ValueError(
+            f"catalogue.interventions.{variant.entry}.control_of: {wanted!r} is not defined, or "
+            f"has no strength or wording of {variant.name}"
+        )
+    return alike[0]

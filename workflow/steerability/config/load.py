@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from steerability.config.model import Config
+from steerability.support import documents
 from steerability.support.errors import UserError
-from steerability.support.files import read_text
 from steerability.support.jsonl import explain
 
 
@@ -30,12 +29,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML file that must hold a mapping.
 
     Raises:
-        UserError: it cannot be read, is not UTF-8, not YAML or not a mapping.
+        UserError: it cannot be read, is not UTF-8, not YAML (``documents.parse_yaml``) or not a
+            mapping.
     """
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise UserError(f"not YAML: {error}", where=path) from error
+    content = documents.read_yaml(path)
     if not isinstance(content, dict):
         raise UserError("must hold a mapping of keys", where=path)
     return content
@@ -47,10 +44,7 @@ def read_yaml_list(path: Path) -> list[Any]:
     Raises:
         UserError: it cannot be read, is not UTF-8, not YAML or not a list.
     """
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise UserError(f"not YAML: {error}", where=path) from error
+    content = documents.read_yaml(path)
     if not isinstance(content, list):
         raise UserError("must hold a list", where=path)
     return content

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from steerability.config.analysis import Analysis
-from steerability.config.base import Name, Names, Section, Words, to_tuple
+from steerability.config.base import Name, Names, Place, Section, Words, apart, to_tuple
 from steerability.config.interventions import (
     AdapterIntervention,
     ComposedIntervention,
     Interventions,
     Variant,
+    controlled,
     variants,
 )
 from steerability.protocol.base import LARGEST, Count
@@ -41,7 +42,7 @@ class SuiteFile(Section):
     """A suite in a file of this project's format."""
 
     kind: Literal["file"]
-    path: str = Field(description="the suite's YAML file, relative to the repository")
+    path: Place = Field(description="the suite's YAML file, relative to the repository")
 
 
 class SuiteInstrumentalEval(Section):
@@ -64,7 +65,7 @@ class GgufModel(Section):
     weights: Name = Field(description="a name in `config/weights.csv`")
     size: Words = Field(description="size as the tables print it, for example `4B`")
     stage: Words = Field(description="training stage: `Base`, `Instruct`, `Thinking`, …")
-    template: str = Field(
+    template: Place = Field(
         default="gguf",
         description="`gguf`: the chat template in the weights; `none`: plain text, system "
         "message and prompt joined by an empty line; otherwise a Jinja file",
@@ -77,14 +78,28 @@ class GgufModel(Section):
     thinking: bool = Field(
         default=False, description="text up to the last `</think>` is thinking, not the answer"
     )
-    stop: Literal["eos"] | Annotated[tuple[TokenId, ...], BeforeValidator(to_tuple)] = Field(
-        default="eos",
-        description="`eos`: the vocabulary's own end token; or a list of token ids",
+    stop: Literal["eos", "turn"] | Annotated[tuple[TokenId, ...], BeforeValidator(to_tuple)] = (
+        Field(
+            default="eos",
+            description="`eos`: the vocabulary's own end token; `turn`: that, and the token that "
+            "ends a turn in the chat template; or a list of token ids",
+        )
+    )
+    fold_system: bool = Field(
+        default=False,
+        description="put the system message in front of the user's, for chat templates that "
+        "refuse one",
     )
     sampling: Sampling = Field(default=Sampling(), description="greedy unless said otherwise")
     transcripts: str | None = Field(
         default=None, description="the model's name in the published runs, for `outputs`"
     )
+
+    @model_validator(mode="after")
+    def _turns_need_a_template(self) -> "GgufModel":
+        if self.template == "none" and (self.stop == "turn" or self.fold_system):
+            raise ValueError("stop: turn and fold_system go with a chat template, not with none")
+        return self
 
 
 class EndpointModel(Section):
@@ -133,7 +148,7 @@ class RulesJudge(JudgeSection):
     """The deterministic rubric."""
 
     kind: Literal["rules"]
-    rubric: str = Field(default="workflow/judges/rules.yaml", description="the rubric's file")
+    rubric: Place = Field(default="workflow/judges/rules.yaml", description="the rubric's file")
 
 
 class LlmJudge(JudgeSection):
@@ -141,7 +156,7 @@ class LlmJudge(JudgeSection):
 
     kind: Literal["llm"]
     weights: Name = Field(description="a name in `config/weights.csv`")
-    rubric: str = Field(default="workflow/judges/llm-rubric.md", description="the rubric's file")
+    rubric: Place = Field(default="workflow/judges/llm-rubric.md", description="the rubric's file")
 
 
 class DistilledJudge(JudgeSection):
@@ -163,7 +178,7 @@ class ApiJudge(JudgeSection):
     key_env: Variable | None = Field(
         default=None, description="environment variable that holds the key; never stored"
     )
-    rubric: str = Field(default="workflow/judges/api-rubric.md", description="the rubric's file")
+    rubric: Place = Field(default="workflow/judges/api-rubric.md", description="the rubric's file")
     concurrency: Count = Field(default=4, description="requests under way at once")
     prompt_price: float | None = Field(
         default=None, ge=0, description="price of a million prompt tokens, for the printed cost"
@@ -279,24 +294,24 @@ class Catalogue(Section):
 class Sources(Section):
     """Where outside files come from."""
 
-    mirror: str | None = Field(
+    mirror: Place | None = Field(
         default=None, description="folder in the layout of the pinned repositories"
     )
     base_url: str = Field(
         default="https://raw.githubusercontent.com",
         description="pinned files are at `BASE/OWNER/REPOSITORY/COMMIT/PATH`",
     )
-    index: str = Field(default="config/sources.csv", description="the table of outside files")
-    folder: str = Field(default="results/sources", description="folder that they are put in")
-    suffixes: str = Field(
+    index: Place = Field(default="config/sources.csv", description="the table of outside files")
+    folder: Place = Field(default="results/sources", description="folder that they are put in")
+    suffixes: Place = Field(
         default="workflow/reference/suffixes.csv",
         description="digests of the suffix texts that are recovered from transcripts",
     )
-    published: str = Field(
+    published: Place = Field(
         default="workflow/reference/table1_published.csv",
         description="the published Table 1 that transcripts are compared with",
     )
-    weights: str = Field(default="config/weights.csv", description="the table of weights")
+    weights: Place = Field(default="config/weights.csv", description="the table of weights")
 
 
 class Config(Section):
@@ -356,10 +371,10 @@ class Config(Section):
     gpu_layers: int | Literal["auto"] = Field(
         default="auto", description="layers on the GPU; auto: all where there is one"
     )
-    results: str = Field(default="results", description="folder of the runs")
-    store: str = Field(default="results/store", description="folder of the objects")
-    weights_dir: str = Field(default="results/weights", description="folder of the weights")
-    weights_search: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = Field(
+    results: Place = Field(default="results", description="folder of the runs")
+    store: Place = Field(default="results/store", description="folder of the objects")
+    weights_dir: Place = Field(default="results/weights", description="folder of the weights")
+    weights_search: Annotated[tuple[Place, ...], BeforeValidator(to_tuple)] = Field(
         default=(), description="folders that may hold weights already; only read"
     )
     sources: Sources = Sources()
@@ -374,6 +389,7 @@ class Config(Section):
         _defined("interventions", self.interventions, catalogue.interventions)
         _defined("models", self.models, catalogue.models)
         _defined("tasks", self.tasks, known_tasks)
+        _defined("judges", tuple(use.judge for use in self.judges), catalogue.judges)
         for name in self.interventions:
             self._check_intervention(name)
         names = [one.name for one in self.variants()]
@@ -400,9 +416,12 @@ class Config(Section):
                 whole = self.catalogue.interventions[part]
                 if isinstance(whole, ComposedIntervention) or len(variants(part, whole)) > 1:
                     raise ValueError(f"{where}: {part} stands for several interventions itself")
+                self._check_intervention(part)
         elif isinstance(entry, AdapterIntervention):
             where = f"catalogue.interventions.{name}.adapter"
             _defined(where, (entry.adapter,), self.catalogue.adapters)
+        for variant in variants(name, entry):
+            controlled(variant, self.catalogue.interventions)
 
     def _check_task(self, name: str, entry: TaskSection) -> None:
         where = "" if name == BEHAVIOUR_TASK else f"catalogue.tasks.{name}."
@@ -449,6 +468,32 @@ class Config(Section):
         return tuple(one for name in self.interventions for one in variants(name, entries[name]))
 
     @model_validator(mode="after")
+    def _folders_are_apart(self) -> "Config":
+        if self.results.strip("/") == "":
+            raise ValueError("results: the root folder is no place for runs")
+        folders = {
+            "store": self.store,
+            "weights_dir": self.weights_dir,
+            "sources.folder": self.sources.folder,
+            "the fetches' logs": f"{self.results}/logs",
+        }
+        apart(folders.items(), f"{self.results}/{self.run}")
+        return self
+
+    @model_validator(mode="after")
+    def _names_differ_in_more_than_case(self) -> "Config":
+        for field, names in (
+            ("models", self.models),
+            ("judges", tuple(use.judge for use in self.judges)),
+            ("interventions", self.interventions),
+        ):
+            if len({name.casefold() for name in names}) != len(set(names)):
+                raise ValueError(
+                    f"{field}: two names differ in case only, which some disks take for one file"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _published_goes_with_transcripts(self) -> "Config":
         suite = self.catalogue.suites[self.suite]
         if self.outputs == "transcripts":
@@ -460,7 +505,8 @@ class Config(Section):
             if self.tasks != (BEHAVIOUR_TASK,) or self.samples != 1:
                 raise ValueError("tasks: transcripts are of the task behaviour, one reply a cell")
             return self
-        for use in self.judges:
+        sections = [self.catalogue.tasks.get(name, TaskSection()) for name in self.tasks]
+        for use in (use for section in sections for use in section.judges or self.judges):
             if isinstance(self.catalogue.judges[use.judge], PublishedJudge):
                 raise ValueError(f"judges: {use.judge} goes with outputs: transcripts only")
         return self

@@ -1,6 +1,9 @@
 """What statistics and reports must know of a run: its tasks, scales, roles and declared tests."""
 
-from pydantic import Field
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pydantic import Field, model_validator
 
 from steerability.config.analysis import Analysis
 from steerability.config.model import Config, JudgeUse, TaskSection
@@ -8,6 +11,9 @@ from steerability.protocol.base import Count, Name, Record
 from steerability.protocol.design import Design
 from steerability.protocol.scale import BEHAVIOUR, SCALES, Scale
 from steerability.protocol.task import BEHAVIOUR_TASK, Task
+from steerability.support.errors import UserError
+
+NamedT = TypeVar("NamedT", Task, Scale)
 
 
 class Study(Record):
@@ -33,18 +39,34 @@ class Study(Record):
     remark: str = ""
     analysis: Analysis = Field(default_factory=Analysis)
 
+    @model_validator(mode="after")
+    def _scales_are_there(self) -> "Study":
+        known = {scale.name for scale in self.scales}
+        for task in self.labelled:
+            if task.scale not in known:
+                raise ValueError(f"task {task.name} has a scale that is not there: {task.scale}")
+        return self
+
     def less(self, *names: str) -> "Study":
         """Return the study with the defaults of some fields, which do not concern a reader."""
         default = Study()
         return self.model_copy(update={name: getattr(default, name) for name in names})
 
     def task(self, name: str) -> Task:
-        """Return a task by its name."""
-        return next(task for task in self.tasks if task.name == name)
+        """Return a task by its name.
+
+        Raises:
+            UserError: the study has no such task.
+        """
+        return _named("task", name, self.tasks)
 
     def scale(self, name: str) -> Scale:
-        """Return a scale by its name."""
-        return next(scale for scale in self.scales if scale.name == name)
+        """Return a scale by its name.
+
+        Raises:
+            UserError: the study has no such scale.
+        """
+        return _named("scale", name, self.scales)
 
     @property
     def labelled(self) -> tuple[Task, ...]:
@@ -55,6 +77,14 @@ class Study(Record):
     def chosen(self) -> tuple[Task, ...]:
         """The tasks that are forced choices."""
         return tuple(task for task in self.tasks if task.measure == "choose")
+
+
+def _named(kind: str, name: str, known: Sequence[NamedT]) -> NamedT:
+    for one in known:
+        if one.name == name:
+            return one
+    there = ", ".join(one.name for one in known) or "none"
+    raise UserError(f"the study has no {kind} {name}", mend=f"it has: {there}")
 
 
 def task_section(config: Config, name: str) -> TaskSection:

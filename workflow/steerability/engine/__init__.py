@@ -8,6 +8,7 @@ log-likelihoods come out, and they depend on the weights and the request alone. 
 from steerability.engine.activations import Activations, ReadJob
 from steerability.engine.adapters import NONE, Adapter, Adapters
 from steerability.engine.decoding import Generation, Job
+from steerability.engine.distributions import NextJob
 from steerability.engine.engine import Engine, default_threads
 from steerability.engine.errors import (
     AdapterError,
@@ -32,6 +33,7 @@ __all__ = [
     "Generation",
     "InputError",
     "Job",
+    "NextJob",
     "PromptError",
     "ReadJob",
     "Sampling",

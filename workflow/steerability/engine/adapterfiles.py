@@ -65,7 +65,8 @@ class ModelShape:
         return cls(
             weights.architecture,
             weights.number("embedding_length"),
-            weights.number("block_count"),
+            # blocks that predict further tokens stand apart and take no part in a text
+            weights.number("block_count") - weights.number("nextn_predict_layers"),
             tensors,
         )
 

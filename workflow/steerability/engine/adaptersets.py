@@ -16,7 +16,7 @@ from steerability.engine.adapterfiles import (
 from steerability.engine.adapters import Adapter, Adapters, Kind
 from steerability.engine.contexts import Contexts
 from steerability.engine.errors import AdapterError
-from steerability.engine.fitted import NO_ADAPTER, Fitted, fit
+from steerability.engine.fitted import NO_ADAPTER, Fitted, fit, summed, touched
 from steerability.engine.selfcheck import SelfCheck
 from steerability.engine.weights import Weights
 
@@ -88,9 +88,12 @@ class AdapterSets:
             weights: the whole model.
 
         Raises:
-            AdapterError: a file is unknown or acts on nothing.
+            AdapterError: a file is unknown, has nothing for its layers, or acts on nothing.
         """
         for adapters in sets:
+            summed(adapters.vectors, self._vectors)
+            for adapter in adapters.loras:
+                touched(adapter, self._loras)
             for adapter in (*adapters.vectors, *adapters.loras):
                 self._prove(adapter, weights)
 

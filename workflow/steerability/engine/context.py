@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steerability.engine.adapters import Adapters
-from steerability.engine.errors import EngineError
+from steerability.engine.errors import EngineError, WeightsError
 from steerability.engine.fitted import NO_ADAPTER, Fitted, put_on
 from steerability.engine.library import lib, reasons
 from steerability.engine.taps import Tap
@@ -31,6 +31,7 @@ CHUNK = 64
 FLASH = True
 _CELLS = 256
 _JUNK = 0
+_POOLING_NONE = 0
 
 Logits = NDArray[np.float32]
 
@@ -109,8 +110,11 @@ class Context:
 
     Attributes:
         seconds_inside: time spent in llama.cpp so far.
+        causal: whether llama.cpp lets no token see those after it.
+        pools: whether it makes one vector of a sequence in place of logits.
 
     Raises:
+        WeightsError: the model has no cache of keys and values.
         EngineError: there is not enough memory.
     """
 
@@ -141,7 +145,16 @@ class Context:
             if not self._raw:
                 raise EngineError(f"llama.cpp cannot make a context: {reason() or 'no reason'}")
         self.seconds_inside = 0.0
+        self.causal = bool(lib.llama_get_causal_attn(self._raw))
+        self.pools = lib.llama_pooling_type(self._raw) != _POOLING_NONE
         self._memory = lib.llama_get_memory(self._raw)
+        if not self._memory:
+            lib.llama_free(self._raw)
+            self._raw = None
+            raise WeightsError(
+                "the model keeps no keys and values; the engine runs decoder-only transformers",
+                "name other weights",
+            )
         self._decode = _Batch(max(layout.width, 2), [*range(max(layout.width, 2))])
         self._prompt = _Batch(rows, [0])
         self._prompt_slot = 0

@@ -10,7 +10,7 @@ import numpy as np
 
 from steerability.engine.context import Context, Layout, cells_for
 from steerability.engine.fitted import NO_ADAPTER, Fitted, Structure
-from steerability.engine.selfcheck import SelfCheck, self_check
+from steerability.engine.selfcheck import SelfCheck, check_sound, self_check
 from steerability.engine.taps import Tap
 from steerability.engine.weights import Weights
 
@@ -81,6 +81,7 @@ class Contexts:
         structure = self._fitted.structure
         if structure not in self._checks:
             # the lanes are alike, and the first is the widest
+            check_sound(self._all[0])
             self._checks[structure] = self_check(self._all[0])
         return self._checks[structure]
 

@@ -16,31 +16,32 @@ from typing import Any
 
 from steerability.engine import library
 from steerability.engine.activations import Activations, Reader, ReadJob
+from steerability.engine.adapterfiles import ModelShape
 from steerability.engine.adapters import Kind
 from steerability.engine.adaptersets import AdapterSets
 from steerability.engine.context import Context, Layout, cells_for
 from steerability.engine.contexts import Contexts
 from steerability.engine.decoding import Decoder, Generation, Job
+from steerability.engine.distributions import LogProbabilities, NextJob, NextTokens
 from steerability.engine.errors import InputError, PromptError
 from steerability.engine.key import BatchPlan
-from steerability.engine.lanes import LANE_BYTES, lanes_for, parts
+from steerability.engine.lanes import parts
 from steerability.engine.memory import (
     Demand,
     MemoryShortError,
     available,
     device_layers,
     device_width,
-    fitting_width,
     gigabytes,
 )
-from steerability.engine.prompts import Message, chat_tokens, plain_tokens
+from steerability.engine.prompting import Prompting
 from steerability.engine.running import AnyJob, Tally, Worker, largest_group, run_groups
 from steerability.engine.scoring import ScoreJob, Scorer, Scores
 from steerability.engine.selfcheck import SelfCheck
 from steerability.engine.vocabulary import Vocabulary
 from steerability.engine.weights import Weights
+from steerability.engine.widths import Widths
 
-CPU_WIDTH = 16
 GPU_WIDTH = 64
 
 
@@ -49,17 +50,7 @@ def default_threads() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def balanced(jobs: int, most: int) -> int:
-    """Return the least width that needs no more rounds than ``most`` does.
-
-    A last round of few sequences costs nearly as much as a full one: 24 jobs run as 12 and 12,
-    not as 16 and 8.
-    """
-    rounds = -(-jobs // most)
-    return -(-jobs // rounds)
-
-
-class Engine:
+class Engine(Prompting):
     """A GGUF model that generates and scores token sequences.
 
     The vocabulary is loaded at once, the tensors at the first generation or scoring.
@@ -104,8 +95,7 @@ class Engine:
         self._contexts = Contexts()
         self._adapters = AdapterSets(self._header, self._contexts)
         self.demand = Demand.of(self._header, file_bytes or path.stat().st_size)
-        self.vocabulary = Vocabulary(self._header)
-        self.window = self._header.context_length
+        super().__init__(self._header, Vocabulary(self._header))
 
     def __enter__(self) -> "Engine":
         return self
@@ -165,41 +155,6 @@ class Engine:
         self._plan = BatchPlan(library.device(), layers, width)
         return self._plan
 
-    def chat(self, messages: Sequence[Message], template: str | None = None) -> tuple[int, ...]:
-        """Return the token ids of chat messages.
-
-        Args:
-            messages: mappings with ``role`` and ``content``; contents stay plain text.
-            template: a Jinja template in place of the weights' own.
-
-        Raises:
-            PromptError: there is no template, or it cannot be rendered.
-        """
-        source = template if template is not None else self._header.chat_template
-        if source is None:
-            raise PromptError(
-                "the weights hold no chat template", "give a template or a plain prompt"
-            )
-        return chat_tokens(self.vocabulary, source, messages)
-
-    def plain(self, text: str) -> tuple[int, ...]:
-        """Return the token ids of a plain prompt, without a template."""
-        return plain_tokens(self.vocabulary, text)
-
-    def check(self, prompt: Sequence[int]) -> None:
-        """Check that a prompt leaves room for at least one token.
-
-        Raises:
-            PromptError: it is empty or does not fit the context window.
-        """
-        if not prompt:
-            raise PromptError("the prompt is empty")
-        if len(prompt) >= self.window:
-            raise PromptError(
-                f"the prompt has {len(prompt)} tokens, the model's context holds {self.window}",
-                "shorten it or set max_prompt_tokens",
-            )
-
     def load(self) -> Weights:
         """Load the tensors, if they are not loaded yet, and return the model."""
         if self._model is None:
@@ -221,6 +176,11 @@ class Engine:
             AdapterError: the file is broken or does not fit the weights.
         """
         return self._adapters.add(kind, path)
+
+    @property
+    def model_shape(self) -> ModelShape:
+        """What adapters must fit: architecture, width, blocks, tensors."""
+        return self._adapters.model
 
     def generate(
         self,
@@ -246,7 +206,7 @@ class Engine:
             return
         longest = max(len(job.prompt) + job.limit(self.window) for job in jobs)
         batches = self.settle(longest)
-        widths = self._widths(longest, largest_group(jobs), batches)
+        widths = self._widths().decoding(longest, largest_group(jobs))
         contexts = self._ready(longest, widths, padded=batches is not None)
 
         def decoder(context: Context, check: SelfCheck) -> Decoder:
@@ -286,9 +246,7 @@ class Engine:
                 )
         if not jobs:
             return
-        longest = max(job.longest for job in jobs)
-        self.settle(longest)
-        contexts = self._ready(longest, self._scoring_widths(longest, largest_group(jobs)))
+        contexts = self._single(jobs, max(job.longest for job in jobs))
 
         def scorer(context: Context, _: SelfCheck) -> Scorer:
             return Scorer(context, share=self.share_prefixes)
@@ -317,16 +275,34 @@ class Engine:
             self.check((*job.prompt, *job.answer) if job.prompt else ())
         if not jobs:
             return
-        longest = max(job.longest for job in jobs)
-        self.settle(longest)
-        widths = self._scoring_widths(longest, largest_group(jobs))
-        contexts = self._ready(longest, widths, reading=True)
-        blocks = self._header.number("block_count")
+        contexts = self._single(jobs, max(job.longest for job in jobs), reading=True)
+        blocks = self.model_shape.blocks
 
         def reader(context: Context, _: SelfCheck) -> Reader:
             return Reader(context, blocks, share=self.share_prefixes)
 
         yield from self._run(jobs, contexts, reader, progress, "seconds_reading")
+
+    def next_tokens(self, jobs: Sequence[NextJob]) -> Iterator[tuple[int, LogProbabilities]]:
+        """Return how likely every token of the vocabulary is after a prompt.
+
+        Yields:
+            ``(index into jobs, natural log-probabilities)`` in float64, one for each token id.
+
+        Raises:
+            PromptError: a prompt does not fit the context window.
+            EngineError: not enough memory, or llama.cpp failed.
+        """
+        for job in jobs:
+            self.check(job.prompt)
+        if not jobs:
+            return
+        contexts = self._single(jobs, max(len(job.prompt) for job in jobs))
+
+        def worker(context: Context, _: SelfCheck) -> NextTokens:
+            return NextTokens(context, share=self.share_prefixes)
+
+        yield from self._run(jobs, contexts, worker, lambda tokens: None, "seconds_scoring")
 
     def _run(
         self,
@@ -343,6 +319,14 @@ class Engine:
             yield from run_groups(jobs, wear, work, tally, progress)
         finally:
             self._facts |= tally.facts(seconds)
+
+    def _single(
+        self, jobs: Sequence[AnyJob], tokens: int, *, reading: bool = False
+    ) -> Sequence[Context]:
+        """Return contexts of one slot each, for work that takes one sequence at a time."""
+        self.settle(tokens)
+        widths = self._widths().single(tokens, largest_group(jobs))
+        return self._ready(tokens, widths, reading=reading)
 
     def _ready(
         self, tokens: int, widths: Sequence[int], *, padded: bool = False, reading: bool = False
@@ -365,36 +349,15 @@ class Engine:
             }
         return self._contexts.all
 
-    def _widths(self, tokens: int, jobs: int, plan: BatchPlan | None) -> list[int]:
-        """Return the slots of each lane for generating."""
-        if plan is not None:
-            return [plan.width]
-        most = self.parallel or CPU_WIDTH * self._lanes(CPU_WIDTH * self.threads)
-        wanted = min(balanced(jobs, most), jobs)
-        width = wanted if self._contexts.holds(tokens, wanted) else self._fitting(tokens, wanted)
-        return parts(width, self._lanes(width))
-
-    def _scoring_widths(self, tokens: int, jobs: int) -> list[int]:
-        """Return a slot for each lane; lanes that score have one sequence at a time."""
-        wanted = min(self._lanes(jobs), self.parallel or jobs)
-        return [1] * (
-            wanted if self._contexts.holds(tokens, wanted) else self._fitting(tokens, wanted)
-        )
-
-    def _lanes(self, sequences: int) -> int:
-        return 1 if self._plan else lanes_for(self.demand.weights, self.threads, sequences)
-
-    def _fitting(self, tokens: int, wanted: int) -> int:
-        there = self.demand if self._model is None else self.demand.loaded()
-        free = available() - (self._lanes(wanted) - 1) * LANE_BYTES
-        return fitting_width(there, tokens, wanted, free)
+    def _widths(self) -> Widths:
+        loaded, fixed = self._model is not None, self._plan.width if self._plan else None
+        return Widths(self.demand, loaded, self._contexts, self.threads, self.parallel, fixed)
 
     def facts(self) -> dict[str, Any]:
         """Return what is worth knowing of the work so far and changes no byte of it.
 
-        ``width`` (of all lanes), ``lanes``, ``threads``, ``gpu_layers``, ``self_check`` (see
-        ``SelfCheck``),
-        ``seconds_generating``, ``seconds_in_llama_cpp``, ``prompt_tokens_evaluated``,
-        ``prompt_tokens_copied`` (shared prefixes), ``tokens_generated``.
+        ``width`` (of all lanes), ``lanes``, ``threads``, ``gpu_layers``, ``self_check``,
+        ``seconds_generating``, ``_scoring``, ``_reading`` and ``_in_llama_cpp``,
+        ``prompt_tokens_evaluated``, ``prompt_tokens_copied``, ``tokens_generated``.
         """
         return dict(self._facts)

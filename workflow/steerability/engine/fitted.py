@@ -131,11 +131,11 @@ def merged(adapters: tuple[Adapter, ...], files: Mapping[str, LoraFile]) -> dict
     """Return the factors of one LoRA that does what several do; empty where that is nothing."""
     parts: dict[str, list[Pair]] = {}
     for adapter in adapters:
-        file = _file(adapter, files)
-        pairs = {name: pair for name, pair in file.pairs().items() if _acts_on(adapter, name)}
-        if not pairs:
-            raise _no_layer(adapter, file.path)
-        for name, (a, b) in pairs.items():
+        names = touched(adapter, files)
+        file = files[adapter.sha256]
+        pairs = file.pairs()
+        for name in names:
+            a, b = pairs[name]
             scale = adapter.strength * (file.alpha / b.shape[-1] if file.alpha else 1.0)
             with np.errstate(over="ignore"):
                 scaled = (scale * b.astype(np.float64)).astype(np.float32)
@@ -154,6 +154,19 @@ def merged(adapters: tuple[Adapter, ...], files: Mapping[str, LoraFile]) -> dict
         )
         for name, factors in parts.items()
     }
+
+
+def touched(adapter: Adapter, files: Mapping[str, LoraFile]) -> list[str]:
+    """Return the tensors that a LoRA changes within its layers.
+
+    Raises:
+        AdapterError: the digest belongs to no file, or there are none.
+    """
+    file = _file(adapter, files)
+    names = [name for name in file.names if _acts_on(adapter, name)]
+    if not names:
+        raise _no_layer(adapter, file.path)
+    return names
 
 
 def _acts_on(adapter: Adapter, tensor: str) -> bool:

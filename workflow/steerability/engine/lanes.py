@@ -38,6 +38,16 @@ def lanes_for(weights: int, threads: int, sequences: int) -> int:
     return max(1, min(threads, MOST, sequences // _NARROWEST))
 
 
+def balanced(jobs: int, most: int) -> int:
+    """Return the least width that needs no more rounds than ``most`` does.
+
+    A last round of few sequences costs nearly as much as a full one: 24 jobs run as 12 and 12,
+    not as 16 and 8.
+    """
+    rounds = -(-jobs // most)
+    return -(-jobs // rounds)
+
+
 def parts(whole: int, count: int) -> list[int]:
     """Return ``whole`` cut into ``count`` numbers as equal as can be, the largest first."""
     return [whole // count + (number < whole % count) for number in range(count)]

@@ -38,16 +38,18 @@ class _Log(threading.local):
     """What llama.cpp logged in this thread."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.lines: list[tuple[int, str]] = []
 
 
 _log = _Log()
+_ABORT: Any = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+_abort: list[Any] = []
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
 def _keep_log(level: int, text: bytes, _: Any) -> None:
     if level in (_WARN, _ERROR):
-        _log.lines.append(text.decode("utf-8", "replace").strip())
+        _log.lines.append((level, text.decode("utf-8", "replace").strip()))
         del _log.lines[:-50]
 
 
@@ -58,22 +60,40 @@ def start() -> None:
     lib.llama_backend_init()
 
 
+def on_abort(tell: Callable[[str], None]) -> None:
+    """Let a function hear what llama.cpp says when it is about to end the process.
+
+    Args:
+        tell: gets the failed assertion, without the path of the source file.
+    """
+
+    @_ABORT  # type: ignore[untyped-decorator]
+    def heard(message: bytes) -> None:
+        words = " ".join(message.decode("utf-8", "replace").split())
+        tell(re.sub(r"^\S*/(?=[\w.-]+:\d+: )", "", words))
+
+    _abort.append(heard)
+    lib._lib.ggml_set_abort_callback.restype = ctypes.c_void_p
+    lib._lib.ggml_set_abort_callback(heard)
+
+
 @contextmanager
 def reasons() -> Iterator[Callable[[], str]]:
     """Collect what llama.cpp logs as errors within the block, in this thread.
 
     Yields:
         a function that returns the first such line (the cause; later ones repeat it) without
-        the name of the C function in front, or an empty text.
+        the name of the C function in front; without errors the first warning, or an empty text.
     """
     start()
     _log.lines.clear()
 
     def reason() -> str:
-        for line in _log.lines:
+        for _, line in sorted(_log.lines, key=lambda said: -said[0]):
             if line:
                 line = re.sub(r"^[A-Za-z_:]+: (error [a-z ]+: )?", "", line)
-                return " ".join(line.split())
+                line = " ".join(line.split())
+                return "".join(sign if sign.isprintable() else "?" for sign in line)
         return ""
 
     yield reason

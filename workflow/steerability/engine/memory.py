@@ -5,6 +5,7 @@ buffers, logits, saved prefixes, Python. The KV cache of a slot is ``cell`` byte
 in 16 bits, all layers) for each of its cells, which are sized for the longest request.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ CONSTANT_BYTES = 768 << 20
 SHARE = 0.9
 GPU_CELL_GRID = 2048
 _CGROUP = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
 _SMALLER = "use smaller or more quantised weights, a lower token limit, or a machine with more"
 
 
@@ -63,20 +65,60 @@ class Demand:
 
 
 def available() -> int:
-    """Return the bytes this process may still take, by the machine and its control group."""
+    """Return the bytes this process may still take, by the machine and its control groups."""
     free = int(psutil.virtual_memory().available)
+    rooms = [room for group in _groups() if (room := group.room()) is not None]
+    return max(0, min([free, *rooms]))
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A control group: its folder, and what its version calls limit, use and page cache."""
+
+    folder: Path
+    limit: str
+    used: str
+    cache: str
+
+    def room(self) -> int | None:
+        """Return the bytes that the group may still take, None where it has no limit."""
+        try:
+            limit = (self.folder / self.limit).read_text().strip()
+            used = int((self.folder / self.used).read_text())
+            statistics = (self.folder / "memory.stat").read_text().splitlines()
+            pairs = dict(line.split() for line in statistics)
+            cache = int(pairs.get(self.cache, 0))
+        except (OSError, ValueError):
+            return None
+        if not limit.isdecimal():
+            return None
+        return int(limit) - used + cache
+
+
+def _groups() -> Iterator[_Group]:
+    """Yield the groups that limit this process: its own and all above, of either version.
+
+    A container's view begins at its own group, so a path that is not there stands for the root.
+    """
     try:
-        limit = (_CGROUP / "memory.max").read_text().strip()
-        used = int((_CGROUP / "memory.current").read_text())
-        statistics = (_CGROUP / "memory.stat").read_text()
-    except (OSError, ValueError):
-        return free
-    if not limit.isdigit():
-        return free
-    cache = next(
-        (int(line.split()[1]) for line in statistics.splitlines() if line.startswith("file ")), 0
-    )
-    return min(free, int(limit) - used + cache)
+        lines = _OWN_GROUPS.read_text().splitlines()
+    except OSError:
+        lines = []
+    paths = {kinds: path for _, kinds, path in (line.split(":", 2) for line in lines)}
+    of_memory = (path for kinds, path in paths.items() if "memory" in kinds.split(","))
+    one = next(of_memory, "/")
+    for folder in _upwards(_CGROUP / "memory", one):
+        yield _Group(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache")
+    for root in (_CGROUP, _CGROUP / "unified"):
+        for folder in _upwards(root, paths.get("", "/")):
+            yield _Group(folder, "memory.max", "memory.current", "file")
+
+
+def _upwards(root: Path, path: str) -> list[Path]:
+    own = root / path.lstrip("/")
+    if ".." in own.parts or not own.is_dir():
+        return [root]
+    return [folder for folder in (own, *own.parents) if folder.is_relative_to(root)]
 
 
 def fitting_width(demand: Demand, tokens: int, wanted: int, free: int, kind: str = "RAM") -> int:

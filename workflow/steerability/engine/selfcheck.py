@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from steerability.engine.context import Context
+from steerability.engine.errors import WeightsError
 
 BUDGET_SECONDS = 1.5
 # The probes reach beyond the first block of 256 KV cells where there is time for it: flash
@@ -44,6 +45,36 @@ class SelfCheck:
         """Return the outcome as JSON."""
         facts = asdict(self)
         return {**facts, "checked": list(self.checked), "differs": list(self.differs)}
+
+
+def check_sound(context: Context) -> None:
+    """Check that the model is one that the engine runs, by what llama.cpp says and by a step.
+
+    Args:
+        context: a fresh context; left empty.
+
+    Raises:
+        WeightsError: attention sees what follows, the model pools, or a logit is no finite number.
+    """
+    if not context.causal:
+        raise WeightsError(
+            "the model's attention is not causal; the engine runs decoder-only transformers",
+            "name other weights",
+        )
+    if context.pools:
+        raise WeightsError(
+            "the model pools its tokens to one vector; the engine runs decoder-only transformers",
+            "name other weights",
+        )
+    tokens = _random(0, 2, context.vocabulary_size)
+    logits = context.rows(0, tokens, 0, [0, 1])
+    sound = bool(np.isfinite(logits).all())
+    context.clear()
+    if not sound:
+        raise WeightsError(
+            "the weights give logits that are no finite numbers (NaN or infinity)",
+            "name other weights",
+        )
 
 
 def widths_to_check(width: int) -> list[int]:

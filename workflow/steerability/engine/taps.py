@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steerability.engine.errors import EngineError
+from steerability.engine.errors import EngineError, WeightsError
 from steerability.engine.library import lib
 
 _NAME = b"l_out-"
@@ -80,10 +80,14 @@ class Tap:
             float32, blocks × outputs × width.
 
         Raises:
-            EngineError: the architecture does not name the outputs of its blocks.
+            WeightsError: the architecture does not name the outputs of its blocks.
+            EngineError: some rows are missing.
         """
         if sorted(self._blocks) != list(range(blocks)):
-            raise EngineError("llama.cpp does not show the blocks' outputs of this architecture")
+            raise WeightsError(
+                "llama.cpp does not show the blocks' outputs of this architecture",
+                "name other weights",
+            )
         width = self._blocks[0].size // batch
         found = []
         for block in range(blocks):

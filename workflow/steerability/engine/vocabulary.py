@@ -1,13 +1,18 @@
 """The vocabulary of a loaded GGUF file: text to token ids and back."""
 
 import ctypes
+import re
 from functools import cached_property, lru_cache
 
+from steerability.engine.errors import PromptError
 from steerability.engine.library import lib
 from steerability.engine.weights import Weights
 
 _UNKNOWN, _CONTROL, _USER_DEFINED = 1 << 0, 1 << 3, 1 << 4
 _LSTRIP, _RSTRIP = 1 << 7, 1 << 8
+_MARK = re.compile(r"\s*[<\[{(|«].*\w.*[>\]})|»]\s*", re.DOTALL)
+# no vocabulary merges this non-character with anything
+_FENCE = "\uffff"
 
 
 class Vocabulary:
@@ -23,6 +28,20 @@ class Vocabulary:
         self.piece = lru_cache(maxsize=None)(self._piece)
 
     @cached_property
+    def named(self) -> dict[str, str]:
+        """The special tokens that templates know by name, as ``transformers`` names them."""
+        ids = {
+            "bos_token": self.bos,
+            "eos_token": self.eos,
+            "pad_token": int(lib.llama_vocab_pad(self._vocab)),
+            "sep_token": int(lib.llama_vocab_sep(self._vocab)),
+            "mask_token": int(lib.llama_vocab_mask(self._vocab)),
+            "unk_token": int(self._weights.metadata("tokenizer.ggml.unknown_token_id") or -1),
+        }
+        texts = {name: self.text(token) for name, token in ids.items()}
+        return {n: t for n, t in texts.items() if t or n in ("bos_token", "eos_token")}
+
+    @cached_property
     def control(self) -> dict[str, int]:
         """Texts of the control tokens (``<|im_end|>`` and its like), with their ids."""
         return self._marked(_CONTROL | _UNKNOWN)
@@ -34,6 +53,21 @@ class Vocabulary:
         llama.cpp, and transformers too, find these in any text.
         """
         return self._marked(_USER_DEFINED)
+
+    @cached_property
+    def marks(self) -> dict[str, int]:
+        """Those added tokens that look like marks (``</think>``, ``[INST]``), with their ids."""
+        return {text: i for text, i in self.user_defined.items() if _MARK.fullmatch(text)}
+
+    @cached_property
+    def special(self) -> dict[str, int]:
+        """Control tokens and marks."""
+        return {**self.control, **self.marks}
+
+    @cached_property
+    def unknown(self) -> set[int]:
+        """Tokens that stand for text which the vocabulary lacks; any text may hold them."""
+        return set(self._marked(_UNKNOWN).values())
 
     def _marked(self, flags: int) -> dict[str, int]:
         found = {}
@@ -57,22 +91,41 @@ class Vocabulary:
         """Return the id of a control or added token by its text."""
         return self.control.get(text, self.user_defined.get(text))
 
-    def tokenize(self, text: str, *, special: bool = False, bos: bool = False) -> list[int]:
-        """Return a text's token ids.
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Return a text's token ids, without a first or last token that the text does not name.
 
         Args:
             text: any text.
             special: read the texts of control tokens as those tokens; never for outside text.
-            bos: put the vocabulary's first token in front where the vocabulary asks for one.
         """
         raw = text.encode("utf-8", "surrogatepass")
         room = len(raw) + 8
         buffer = (lib.llama_token * room)()
-        count = lib.llama_tokenize(self._vocab, raw, len(raw), buffer, room, bos, special)
+        count = lib.llama_tokenize(self._vocab, raw, len(raw), buffer, room, False, special)
         if count < 0:
             buffer = (lib.llama_token * -count)()
-            count = lib.llama_tokenize(self._vocab, raw, len(raw), buffer, -count, bos, special)
+            count = lib.llama_tokenize(self._vocab, raw, len(raw), buffer, -count, False, special)
         return list(buffer[:count])
+
+    def tokenize_on(self, text: str) -> list[int]:
+        """Return the token ids of plain text that goes on behind other text.
+
+        Vocabularies that put a blank in front of a text put none here.
+
+        Raises:
+            PromptError: this vocabulary's tokens cannot be told apart so.
+        """
+        if not self._puts_blank:
+            return self.tokenize(text)
+        head, whole = self.tokenize(_FENCE), self.tokenize(_FENCE + text)
+        if whole[: len(head)] != head:
+            raise PromptError("the vocabulary cannot go on behind a text that is cut")
+        return whole[len(head) :]
+
+    @cached_property
+    def _puts_blank(self) -> bool:
+        first = self.tokenize("a")[:1]
+        return any(self.piece(token).startswith(b" ") for token in first)
 
     def _piece(self, token: int) -> bytes:
         buffer = ctypes.create_string_buffer(64)

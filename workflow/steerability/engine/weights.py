@@ -4,10 +4,12 @@ import ctypes
 from pathlib import Path
 from typing import Any
 
-from steerability.engine.errors import WeightsError
+from steerability.engine.errors import PromptError, WeightsError
 from steerability.engine.library import lib, reasons
+from steerability.engine.rehearsal import rehearse
 
 _MAGIC = b"GGUF"
+_NO_VOCABULARY = 0
 _CUT = ("not within the file bounds", "failed to read", "remaining file size")
 
 
@@ -18,16 +20,26 @@ class Weights:
         path: the file.
         vocabulary_only: read the header and the vocabulary, not the tensors (a tenth of a
             second); enough to tokenise and to name keys.
+        rehearsed: this is the rehearsal, or one went well (see ``rehearsal``).
         gpu_layers: layers to put on an accelerator; 0 for the CPU alone.
 
     Raises:
         WeightsError: the file is missing, no GGUF, cut short, or not supported.
     """
 
-    def __init__(self, path: Path, *, vocabulary_only: bool = False, gpu_layers: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        vocabulary_only: bool = False,
+        gpu_layers: int = 0,
+        rehearsed: bool = False,
+    ) -> None:
         self.path = path
         self.gpu_layers = gpu_layers
         _check_magic(path)
+        if not rehearsed:
+            rehearse(path, vocabulary_only=vocabulary_only)
         params = lib.llama_model_default_params()
         params.vocab_only = vocabulary_only
         params.n_gpu_layers = gpu_layers
@@ -36,18 +48,30 @@ class Weights:
         with reasons() as reason:
             self.model: Any = lib.llama_model_load_from_file(str(path).encode(), params)
             if not self.model:
-                raise WeightsError(_in_words(reason()), "fetch the file again")
+                raise _in_words(reason())
         self.architecture = self.metadata("general.architecture") or ""
         self._check_kind()
 
     def _check_kind(self) -> None:
-        """Refuse what has no KV cache that can be cut and copied token by token."""
-        for kind, found in (
-            ("a recurrent model", lib.llama_model_is_recurrent),
-            ("a hybrid of attention and recurrence", lib.llama_model_is_hybrid),
-            ("a model with an encoder", lib.llama_model_has_encoder),
+        """Take only causal decoders with a KV cache that can be cut and copied token by token."""
+        vocabulary = lib.llama_model_get_vocab(self.model)
+        causal = self.metadata(f"{self.architecture}.attention.causal")
+        pooling = self.metadata(f"{self.architecture}.pooling_type")
+        for right, kind in (
+            (not lib.llama_model_is_recurrent(self.model), "a recurrent model"),
+            (
+                not lib.llama_model_is_hybrid(self.model),
+                "a hybrid of attention and recurrence",
+            ),
+            (not lib.llama_model_has_encoder(self.model), "a model with an encoder"),
+            (lib.llama_model_has_decoder(self.model), "a model without a decoder"),
+            (not lib.llama_model_is_diffusion(self.model), "a diffusion model"),
+            (causal in (None, "true"), "a model whose attention is not causal"),
+            (pooling in (None, "0"), "a model that pools its tokens to one vector"),
+            (self.context_length > 0, "a model that names no context length"),
+            (lib.llama_vocab_type(vocabulary) != _NO_VOCABULARY, "a model without a vocabulary"),
         ):
-            if found(self.model):
+            if not right:
                 self.close()
                 raise WeightsError(
                     f"{self.architecture} is {kind}; the engine runs decoder-only transformers",
@@ -105,7 +129,12 @@ class Weights:
     def chat_template(self) -> str | None:
         """The Jinja chat template inside the file, or None."""
         text = lib.llama_model_chat_template(self.model, None)
-        return text.decode("utf-8") if text else None
+        try:
+            return text.decode("utf-8") if text else None
+        except UnicodeDecodeError as error:
+            raise PromptError(
+                "the chat template in the weights is not UTF-8", "name a template of your own"
+            ) from error
 
 
 def _check_magic(path: Path) -> None:
@@ -120,7 +149,12 @@ def _check_magic(path: Path) -> None:
         raise WeightsError("not a GGUF file", "name a GGUF model file")
 
 
-def _in_words(reason: str) -> str:
+def _in_words(reason: str) -> WeightsError:
     if any(clue in reason for clue in _CUT):
-        return "the weights are cut short: the header promises more than the file holds"
-    return f"llama.cpp cannot load the weights: {reason or 'no reason given'}"
+        return WeightsError(
+            "the weights are cut short: the header promises more than the file holds",
+            "fetch the file again",
+        )
+    return WeightsError(
+        f"llama.cpp cannot load the weights: {reason or 'no reason given'}", "name other weights"
+    )

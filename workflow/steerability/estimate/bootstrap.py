@@ -38,8 +38,11 @@ def scenario_weights(strata: Sequence[NDArray[np.intp]], resamples: int, seed: i
             raise ValueError(f"{len(members)} scenarios of one category are more than fit")
         # in blocks of rows, which the generator's stream does not notice
         for rows in blocks(resamples, len(members)):
-            drawn = members[rng.integers(0, len(members), size=(len(rows), len(members)))]
-            np.add.at(weights, (np.array(rows)[:, None], drawn), 1)
+            size = (len(rows), len(members))
+            drawn = rng.integers(0, len(members), size=size)
+            places = drawn + np.arange(len(rows))[:, None] * len(members)
+            counts = np.bincount(places.ravel(), minlength=places.size).reshape(size)
+            weights[rows.start : rows.stop, members] = counts
     return weights
 
 
@@ -101,8 +104,10 @@ def percentile_interval(draws: Draws, confidence: float) -> tuple[float, float]:
     bounds are order statistics (no interpolation): the ``ceil(B * alpha / 2)``-th smallest and its
     mirror. Draws that are NaN are left out.
     """
-    known = np.sort(draws[~np.isnan(draws)])
-    if not len(known) or known[0] == known[-1]:
+    known = draws[~np.isnan(draws)]
+    if not len(known) or known.min() == known.max():
         return math.nan, math.nan
     rank = max(1, math.ceil(len(known) * (1 - confidence) / 2 - _SLACK))
-    return float(known[rank - 1]), float(known[len(known) - rank])
+    places = (rank - 1, len(known) - rank)
+    ordered = np.partition(known, places)
+    return float(ordered[places[0]]), float(ordered[places[1]])

@@ -5,9 +5,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from steerability.estimate.bootstrap import percentile_interval, rate_draws
+from steerability.estimate.bootstrap import percentile_interval
 from steerability.estimate.grid import ABSENT, Counted, Grid
 from steerability.estimate.rates import (
     Interval,
@@ -139,8 +138,7 @@ def _rate(resampled: Resampled, intervention: str, outcome: str, confidence: flo
     for prefix, over_all in (("", False), ("all_", True)):
         counted = resampled.grid.counted(resampled.model, intervention, outcome, over_all=over_all)
         part, whole = counted.totals
-        draws = resampled.draws(intervention, outcome, over_all=over_all)
-        bounds = rate_bounds(counted, draws, resampled.grid.samples, confidence)
+        bounds = rate_bounds(resampled, intervention, outcome, confidence, over_all=over_all)
         exact = clopper_pearson(part, whole, confidence) if resampled.grid.samples == 1 else None
         low, high = exact or (np.nan, np.nan)
         rate = percent_text(fraction(part, whole))
@@ -153,7 +151,12 @@ def _rate(resampled: Resampled, intervention: str, outcome: str, confidence: flo
 
 
 def rate_bounds(
-    counted: Counted, draws: NDArray[np.float64], samples: int, confidence: float
+    resampled: Resampled,
+    intervention: str,
+    outcome: str,
+    confidence: float,
+    *,
+    over_all: bool = False,
 ) -> Bounds:
     """Return the interval of one rate.
 
@@ -162,14 +165,18 @@ def rate_bounds(
     of that of outputs, as if a scenario's outputs were one.
 
     Args:
-        counted: counts by scenario, shape (scenarios,).
-        draws: the rate in every resample; not read for one sample.
-        samples: replies to each request.
+        resampled: a model's labels and resamples.
+        intervention: one under which it has an output.
+        outcome: an outcome or ``judge_failed``.
         confidence: of the interval.
+        over_all: over all outputs in place of valid ones.
     """
+    grid, model = resampled.grid, resampled.model
+    counted = grid.counted(model, intervention, outcome, over_all=over_all)
     part, whole = counted.totals
-    if samples == 1:
+    if grid.samples == 1:
         return _bounds(wilson(part, whole, confidence), WILSON)
+    draws = resampled.draws(intervention, outcome, over_all=over_all)
     low, high = percentile_interval(draws, confidence)
     if not np.isnan(low):
         return Bounds(low, high, CLUSTERED)
@@ -199,26 +206,20 @@ def _event_only(
 
 
 def category_rows(resampled: Resampled, design: Design, confidence: float) -> Iterator[Row]:
-    """Return the rows of one model: every intervention, category and outcome with an output."""
-    grid, model = resampled.grid, resampled.model
-    of_scenario = np.array(grid.categories)
-    for intervention in resampled.interventions:
-        who = _who(grid, model, intervention, design)
-        labels = grid.of(model, intervention)
-        for category in grid.category_names:
-            where = of_scenario == category
-            n = int((labels[where] != ABSENT).sum())
-            if not n:
-                continue
-            row: Row = {"category": category, "n": n}
-            row["valid"] = int(grid.valid(labels[where]).sum())
+    """Return the rows of one model: every category, intervention and outcome with an output."""
+    for category in resampled.grid.category_names:
+        within = resampled.within(category)
+        grid, model = within.grid, within.model
+        for intervention in within.interventions:
+            labels = grid.of(model, intervention)
+            row = _who(grid, model, intervention, design) | {"category": category}
+            row |= {"n": int((labels != ABSENT).sum()), "valid": int(grid.valid(labels).sum())}
             for outcome in grid.scale.labels:
-                counted = grid.counted(model, intervention, outcome).where(where)
-                bounds = _category_bounds(resampled, counted, confidence)
+                counted = grid.counted(model, intervention, outcome)
+                bounds = rate_bounds(within, intervention, outcome, confidence)
                 part, whole = counted.totals
                 yield (
-                    who
-                    | row
+                    row
                     | {
                         "outcome": outcome,
                         "count": part,
@@ -228,13 +229,6 @@ def category_rows(resampled: Resampled, design: Design, confidence: float) -> It
                         "interval": bounds.method or None,
                     }
                 )
-
-
-def _category_bounds(resampled: Resampled, counted: Counted, confidence: float) -> Bounds:
-    draws = np.zeros(0)
-    if resampled.grid.samples > 1:
-        draws = rate_draws(Counted.stack([counted]), resampled.weights)[0]
-    return rate_bounds(counted, draws, resampled.grid.samples, confidence)
 
 
 def _who(grid: Grid, model: int, intervention: str, design: Design) -> Row:

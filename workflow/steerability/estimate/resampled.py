@@ -54,6 +54,14 @@ class Resampled:
         )
         return exact_product(self.weights, valid), exact_product(self.weights, everything)
 
+    def within(self, category: str) -> "Resampled":
+        """Return the same over the scenarios of one category."""
+        grid = self.grid
+        kept = [at for at, name in enumerate(grid.categories) if name == category]
+        part = grid.of_scenarios([grid.scenarios[at] for at in kept])
+        weights = self.weights[:, kept] if grid.samples > 1 else self.weights[:0, kept]
+        return Resampled(part, self.model, weights)
+
     def draws(self, intervention: str, outcome: str, *, over_all: bool = False) -> Draws:
         """Return the rate of an outcome in every resample.
 

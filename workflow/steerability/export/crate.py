@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
@@ -16,6 +15,7 @@ from steerability.export.licence import INTERVENTIONS, input_licences, of_file, 
 from steerability.export.run import FinishedRun
 from steerability.publish.manifest import MANIFEST, stage_of
 from steerability.support.canonical import canonical_json
+from steerability.support.documents import read_yaml
 from steerability.support.errors import UserError
 
 PROFILES = {
@@ -133,10 +133,12 @@ def _description(run: FinishedRun, notes: Mapping[str, str]) -> str:
 def _citation(repository: Path) -> dict[str, Any]:
     path = repository / "CITATION.cff"
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        found = read_yaml(path)
+    except UserError as error:
         raise UserError(
-            "no CITATION.cff to name authors by", where=path, mend="give --repository"
+            f"no CITATION.cff to name authors by: {error.what}",
+            where=path,
+            mend="give --repository",
         ) from error
     return dict(found)
 

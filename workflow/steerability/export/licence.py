@@ -1,7 +1,7 @@
 """Which licences a run's texts are under, and which one, if any, is true of a whole crate."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ INTERVENTIONS = "interventions.jsonl"
 SUFFIXES = Path("workflow") / "reference" / "suffixes.csv"
 # it asks for nothing, so that what it covers may go on under any other
 _WAIVER = "CC0-1.0"
+_BETWEEN = "\n\n"
 _ABSENT = {"", "none", "noassertion"}
 _OWN = "The workflow's own files are under the licence in LICENSE."
 
@@ -47,10 +48,24 @@ def input_licences(run: FinishedRun, repository: Path) -> dict[str, str | None]:
     known = repository / SUFFIXES
     rows = read_csv(known, ("sha256",)) if known.is_file() else []
     published = {row["sha256"] for row in rows}
-    texts = (entry.words for entry in read_records(run.folder / INTERVENTIONS, Intervention))
-    if any(text and sha256_text(text) in published for text in texts):
+    entries = read_records(run.folder / INTERVENTIONS, Intervention)
+    texts = (text for entry in entries for text in texts_of(entry))
+    if any(sha256_text(text) in published for text in texts):
         licences[INTERVENTIONS] = None
     return licences
+
+
+def texts_of(intervention: Intervention) -> Iterator[str]:
+    """Yield every text of an intervention's edits, one that is repeated by itself too."""
+    for edit in intervention.edits:
+        if edit.kind == "turns":
+            yield from (message.content for message in edit.messages)
+            continue
+        for times in range(1, len(edit.text) + 1):
+            length, rest = divmod(len(edit.text) + len(_BETWEEN), times)
+            one = edit.text[: length - len(_BETWEEN)]
+            if not rest and one and _BETWEEN.join([one] * times) == edit.text:
+                yield one
 
 
 def of_whole(crate: ROCrate, licences: Mapping[str, str | None], own: Any, own_name: str) -> Any:

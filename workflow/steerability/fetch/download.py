@@ -84,7 +84,7 @@ def obtain_source(
         say(f"{target}: {wrong}; fetching it again")
     if content is None:
         content = _download(source, target, base_url, say)
-    write_atomic(target, content)
+    write_atomic(target, content, follow=False)
     target.with_name(f".{target.name}.part").unlink(missing_ok=True)
     return True
 

@@ -8,20 +8,25 @@ when the hub redirects to a storage host.
 """
 
 import difflib
+import glob
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from steerability.fetch.pins import WeightPin
+from steerability.fetch.pins import MOST_BYTES, WeightPin
 from steerability.fetch.transfer import Say, check_room, explained, persist, together, transfer
 from steerability.loading.weight_file import combine, shard_names
+from steerability.support.address import check_address
 from steerability.support.canonical import sha256_file
 from steerability.support.errors import UserError
 
 _TIMEOUT = 30.0
+_COMMIT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
+_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 class HubFile(NamedTuple):
@@ -68,6 +73,8 @@ def ask(pin: WeightPin) -> HubState:
                 pin.repository, revision=pin.revision, files_metadata=True, timeout=_TIMEOUT
             )
         )
+    if not isinstance(info.sha, str) or not _COMMIT.fullmatch(info.sha):
+        raise _no_hub(pin, f"the commit {info.sha!r}")
     there = {sibling.rfilename: sibling for sibling in info.siblings or ()}
     files = []
     for name in shard_names(pin.file):
@@ -80,14 +87,31 @@ def ask(pin: WeightPin) -> HubState:
                 where=pin.name,
                 mend=f"correct the file's name; there is {', '.join(near)}" if near else "",
             )
-        if sibling.lfs is None or info.sha is None:
+        if sibling.lfs is None:
             raise UserError(
                 f"the hub gives no SHA-256 for {name} of {pin.repository}",
                 where=pin.name,
                 mend="use a repository that keeps its weights in large-file storage",
             )
-        files.append(HubFile(name, sibling.lfs.size, sibling.lfs.sha256))
+        files.append(_checked(pin, name, sibling.lfs.size, sibling.lfs.sha256))
     return HubState(info.sha, files)
+
+
+def _checked(pin: WeightPin, name: str, size: object, sha256: object) -> HubFile:
+    """Return what the hub says of a file, if it can be so; the digest in small letters."""
+    if type(size) is not int or not 0 < size <= MOST_BYTES:
+        raise _no_hub(pin, f"the size {size!r} of {name}")
+    if not isinstance(sha256, str) or not _HEX.fullmatch(sha256.lower()):
+        raise _no_hub(pin, f"the SHA-256 {sha256!r} of {name}")
+    return HubFile(name, size, sha256.lower())
+
+
+def _no_hub(pin: WeightPin, said: str) -> UserError:
+    return UserError(
+        f"the hub's answer cannot be right: {said[:200]}",
+        where=pin.name,
+        mend="nothing was written; check HF_ENDPOINT, and what stands between here and the hub",
+    )
 
 
 def download(pin: WeightPin, state: HubState, folder: Path, say: Say) -> Path:
@@ -121,12 +145,21 @@ def cached(pin: WeightPin) -> Iterator[Path]:
     from huggingface_hub import constants
 
     repository = Path(constants.HF_HUB_CACHE) / f"models--{pin.repository.replace('/', '--')}"
-    yield from sorted(path for path in repository.glob(f"snapshots/*/{pin.file}") if path.is_file())
+    pattern = f"snapshots/*/{glob.escape(pin.file)}"
+    yield from sorted(path for path in repository.glob(pattern) if path.is_file())
 
 
 def endpoint() -> str | None:
-    """Return the hub's address from ``HF_ENDPOINT``, or None for the client's own."""
-    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
+    """Return the hub's address from ``HF_ENDPOINT``, or None for the client's own.
+
+    Raises:
+        UserError: it is no address.
+    """
+    address = os.environ.get("HF_ENDPOINT", "").rstrip("/")
+    try:
+        return check_address(address) if address else None
+    except ValueError as error:
+        raise UserError(str(error), where="HF_ENDPOINT") from error
 
 
 def _one(pin: WeightPin, state: HubState, file: HubFile, target: Path, say: Say) -> None:
@@ -188,6 +221,9 @@ def _explained(pin: WeightPin) -> Iterator[None]:
     try:
         with explained(pin.name, partial(_refusal, pin)):
             yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        # the client reads an answer of another form, such as a portal's HTML, by one of these
+        raise _no_hub(pin, f"it is not what a hub says ({type(error).__name__})") from error
     except OfflineModeIsEnabled:
         raise UserError(
             "not on this machine, and HF_HUB_OFFLINE forbids fetching it",

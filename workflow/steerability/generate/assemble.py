@@ -27,7 +27,13 @@ class Assembled(NamedTuple):
 
 
 def response(planned: Planned, output: Output) -> Response:
-    """Return the row of a cell from its plan and its output."""
+    """Return the row of a cell from its plan and its output.
+
+    Raises:
+        UserError: the plan has answers to choose from.
+    """
+    if planned.answers is not None:
+        raise UserError(f"{planned.id} is a choice, and was answered", where="outputs")
     return Response(
         **planned.cell.model_dump(),
         **planned.shown.model_dump(),
@@ -74,7 +80,7 @@ def join(planned_file: Path, output_files: Sequence[Path], order: Order) -> Asse
         order: of the rows; cells of tasks that it does not name are left out.
 
     Raises:
-        UserError: an id is missing, comes twice, or belongs to no request.
+        UserError: an id is missing, comes twice, belongs to no request, or is of another kind.
     """
     planned = {one.id: one for one in read_records(planned_file, Planned)}
     outputs: dict[str, Output | ChoiceOutput] = {}

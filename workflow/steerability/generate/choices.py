@@ -17,13 +17,8 @@ from pydantic import BaseModel, ConfigDict
 
 from steerability.engine import Adapters, Engine, ScoreJob
 from steerability.engine.scoring import Scores
-from steerability.engine.vocabulary import Vocabulary
-from steerability.protocol.request import THINK_END, ChoiceOutput, Request
+from steerability.protocol.request import ChoiceOutput, Request
 from steerability.support.errors import UserError
-
-THINK_BEGIN = "<think>"
-# an opened thought is followed by blanks at most, so the end of the prompt is enough to see it
-_TAIL = 16
 
 
 def choice_job(
@@ -39,19 +34,12 @@ def choice_job(
         where: the request file, for messages.
 
     Raises:
-        UserError: an answer is empty, prompt and answer do not fit the window, or the prompt
-            leaves a thought open, in which answers would be read as thoughts.
+        UserError: an answer is empty, or prompt and answer do not fit the window.
     """
     name = f"{where} request {request.id}"
     answers = tuple(tuple(engine.vocabulary.tokenize(text)) for text in request.answers or ())
     if not all(answers):
         raise UserError("an answer is empty", where=name, mend="give a text for each answer")
-    if opens_thought(prompt, engine.vocabulary):
-        raise UserError(
-            "the prompt ends in an open thought, so an answer would be part of it",
-            where=name,
-            mend=f"give a template that ends in {THINK_BEGIN}, an empty thought and {THINK_END}",
-        )
     job = ScoreJob(prompt, answers, adapters)
     if job.longest > engine.window:
         raise UserError(
@@ -61,19 +49,6 @@ def choice_job(
             mend="shorten them or set max_prompt_tokens",
         )
     return job
-
-
-def opens_thought(prompt: tuple[int, ...], vocabulary: Vocabulary) -> bool:
-    """Return whether a prompt ends in ``<think>`` with nothing but blanks behind it."""
-    tail = prompt[-_TAIL:]
-    begin = vocabulary.token(THINK_BEGIN)
-    if begin is not None and begin in tail:
-        place = len(tail) - 1 - tail[::-1].index(begin)
-        after = tail[place + 1 :]
-        if all(vocabulary.piece(token) for token in after):
-            return not vocabulary.detokenize(after).strip()
-        return False
-    return vocabulary.detokenize(tail).rstrip().endswith(THINK_BEGIN)
 
 
 def stored_scores(scores: Scores) -> dict[str, Any]:

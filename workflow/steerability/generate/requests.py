@@ -17,6 +17,7 @@ from steerability.engine import (
 )
 from steerability.generate.adapters import declared
 from steerability.generate.choices import choice_job
+from steerability.generate.turns import stop_tokens
 from steerability.protocol.request import Request
 from steerability.support.canonical import digest
 from steerability.support.errors import UserError
@@ -143,8 +144,7 @@ def _render(request: Request, engine: Engine, where: Path) -> tuple[tuple[int, .
     """Return a request's prompt and whether it was cut."""
     try:
         if request.messages is not None:
-            messages = [{"role": m.role, "content": m.content} for m in request.messages]
-            prompt = engine.chat(messages, request.template)
+            prompt = _chat(request, engine)
         else:
             prompt = engine.plain(request.prompt or "")
         limit = request.max_prompt_tokens
@@ -158,8 +158,30 @@ def _render(request: Request, engine: Engine, where: Path) -> tuple[tuple[int, .
     return prompt, truncated
 
 
+def _chat(request: Request, engine: Engine) -> tuple[int, ...]:
+    """Return the prompt of chat messages, closed to the assistant's turn.
+
+    An assistant's message at the end is the beginning of its answer: plain text right after the
+    opening of its turn. Before it, and before answers to choose from, an opened thought is closed.
+    """
+    messages = [{"role": m.role, "content": m.content} for m in request.messages or ()]
+    begun = messages.pop()["content"] if messages[-1]["role"] == "assistant" else ""
+    prompt = engine.chat(
+        messages,
+        request.template,
+        fold_system=request.fold_system,
+        close_thought=bool(begun) or request.answers is not None,
+    )
+    return prompt + tuple(engine.vocabulary.tokenize(begun) if begun else ())
+
+
 def _stop(request: Request, engine: Engine, where: Path) -> frozenset[int]:
-    stop = engine.stop if request.stop is None else frozenset(request.stop)
+    try:
+        stop = stop_tokens(request, engine)
+    except PromptError as error:
+        raise UserError(
+            error.what, where=f"{where} request {request.id}", mend=error.mend
+        ) from error
     for token in stop:
         if not 0 <= token < engine.vocabulary.size:
             raise UserError(

@@ -8,7 +8,7 @@ is written: what the store already holds under that digest is right whatever the
 import errno
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from steerability.engine import Engine, engine_identity
 from steerability.generate.choices import check_scores, choice_line, stored_scores
 from steerability.generate.outputs import check_stored, flags, output_line, stored_value
 from steerability.generate.requests import Prepared, PreparedChoice, prepare, read_requests
+from steerability.generate.turns import turn_ends
 from steerability.loading.engine_errors import blaming
 from steerability.loading.weight_file import load_path, weights_bytes, weights_sha256
 from steerability.protocol.request import ChoiceOutput, Output, Request
@@ -88,18 +89,25 @@ def _run(settings: Settings, requests: Sequence[Request], engine: Engine, starte
         if settings.weights_sha256:
             _check_digest(settings.weights, settings.weights_sha256)
         store.check_writable()
+    texts = [(item.request, item.job) for item in prepared if isinstance(item, Prepared)]
+    ends = turn_ends(texts, engine)
+    unheard = [end.words for end in ends if end.words]
     progress = Progress("generate", len(missing))
     with progress:
+        for words in unheard if missing else ():
+            progress.say(words)
         values |= _make(missing, engine, store, progress)
     lines = [_line(item, values[item.name] or {}, engine) for item in prepared]
     write_records(settings.output, lines)
-    progress.close_with(len(prepared), found, len(prepared) - found, flags(lines))
+    closing = ", ".join(words for words in (flags(lines), *unheard) if words)
+    progress.close_with(len(prepared), found, len(prepared) - found, closing)
     if settings.facts:
         facts = {
             "engine": engine_identity(),
             "weights_sha256": sha256,
             "wanted": len(prepared),
             "made": len(missing),
+            "turn_ends": [asdict(end) for end in ends],
             "seconds": round(time.monotonic() - started, 3),
             **engine.facts(),
         }

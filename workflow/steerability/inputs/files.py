@@ -15,6 +15,7 @@ from steerability.inputs.interventions import (
     text_files,
 )
 from steerability.protocol.task import Task
+from steerability.suites.cases import cases_for
 from steerability.suites.load import load_suite
 from steerability.suites.model import Suite
 from steerability.support.errors import UserError
@@ -87,22 +88,7 @@ def check_suite(config: Config, name: str, suite: Suite) -> None:
     """
     kept = suite.pilot(config.scenarios_per_category)
     for task in of_suite(config, name):
-        try:
-            cases = kept.cases(task.side, task.split)
-        except ValueError as error:
-            raise UserError(
-                f"{error}, which the task {task.name} needs",
-                where=f"suite {name}",
-                mend="write one, or leave the task out",
-            ) from error
-        lacking = next((case.scenario for case in cases if case.answers is None), None)
-        if task.measure == "choose" and lacking is not None:
-            whose = "twin of the scenario" if task.side == "twins" else "scenario"
-            raise UserError(
-                f"the {whose} {lacking} has no answers, which the task {task.name} needs",
-                where=f"suite {name}",
-                mend="write both answers, or leave the task out",
-            )
+        cases_for(kept, task)
 
 
 def wanted_weights(config: Config) -> list[str]:

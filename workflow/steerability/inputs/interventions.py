@@ -13,6 +13,7 @@ from steerability.config.interventions import (
     TextIntervention,
     TurnsIntervention,
     Variant,
+    controlled,
 )
 from steerability.config.load import read_yaml_list
 from steerability.config.model import Config, FileAdapter
@@ -186,7 +187,7 @@ class _Resolver:
             name=variant.name,
             family=entry.family or family,
             strength=strength,
-            control_of=entry.control_of,
+            control_of=controlled(variant, catalogue),
             parts=parts,
         )
 
@@ -258,7 +259,7 @@ def load_recipe(recipe: Recipe) -> Intervention:
 
 def _edit(name: str, part: Part) -> Edit:
     if part.kind == "turns":
-        return Turns(messages=tuple(_messages(Path(part.file))))
+        return _turns(Path(part.file))
     text = "\n\n".join([load_intervention_text(name, Path(part.file))] * part.repeat)
     if part.kind == "system":
         return System(text=text, place=part.place)
@@ -268,6 +269,16 @@ def _edit(name: str, part: Part) -> Edit:
         "prefill": Prefill,
     }
     return kinds[part.kind](text=text)
+
+
+def _turns(path: Path) -> Turns:
+    messages = tuple(_messages(path))
+    try:
+        return Turns(messages=messages)
+    except ValidationError as error:
+        raise UserError(
+            explain(error), where=path, mend="user and assistant take turns, in pairs"
+        ) from error
 
 
 def _messages(path: Path) -> Iterator[Message]:

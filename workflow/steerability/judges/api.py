@@ -88,7 +88,10 @@ class ApiJudge:
     @cached_property
     def definition(self) -> Mapping[str, Any]:
         """Rubric, settings, endpoint and model; neither key nor speed."""
+        # keys of the first edition, which had one scale, stay what they are
+        own = self.scale.names != BEHAVIOUR.names
         return {
+            **({"labels": list(self.scale.names)} if own else {}),
             "judge": self.name,
             "semantics": _SEMANTICS,
             "form": form(self.settings.limits),

@@ -1,14 +1,15 @@
 """What every judge is: a name, a whole definition, and a way to label completions."""
 
+import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import model_validator
 
 from steerability.protocol.base import Record
 from steerability.protocol.response import JudgeInput
-from steerability.support.canonical import sha256_text
+from steerability.support.canonical import canonical_json, sha256_text
 
 _DECIMALS = 6
 
@@ -86,6 +87,23 @@ def label_key(item: JudgeInput, definition: Mapping[str, Any]) -> dict[str, Any]
     """
     key: dict[str, Any] = {"kind": "label", **content_of(item), "judge": dict(definition)}
     return key | ({"finish_reason": item.finish_reason} if item.filtered else {})
+
+
+def label_names(items: Iterable[JudgeInput], definition: Mapping[str, Any]) -> list[str]:
+    """Return the names of labels in the store: the digests of their keys.
+
+    The same as ``digest(label_key(...))`` of each; the definition, which may be a whole rubric, is
+    written as canonical JSON once and not for every label.
+    """
+    written = canonical_json(dict(definition))
+    names = []
+    for item in items:
+        key = label_key(item, {})
+        before = canonical_json({name: key[name] for name in key if name < "judge"})
+        after = canonical_json({name: key[name] for name in key if name > "judge"})
+        whole = before[:-1] + b',"judge":' + written + b"," + after[1:]
+        names.append(hashlib.sha256(whole).hexdigest())
+    return names
 
 
 def softmax(scores: Sequence[float]) -> list[float]:

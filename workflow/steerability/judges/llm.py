@@ -102,6 +102,7 @@ class LlmJudge:
         self._plan: BatchPlan | None = None
         with blaming(weights, "name weights whose chat template takes a system message"):
             self._prompt(_QUESTION)
+            self._thinks = self.engine.opens_thought(self._messages(_QUESTION))
 
     @classmethod
     def load(
@@ -162,6 +163,9 @@ class LlmJudge:
             "engine": engine_identity(),
             "measures_nothing": self.measures_nothing,
         }
+        if self._thinks:
+            # letters behind an open thought were scored before; those labels are not these
+            whole["thought"] = "closed"
         if self._plan is not None:
             whole |= {"device": self._plan.device, "gpu_layers": self._plan.gpu_layers}
         elif self.engine.accelerator is not None:
@@ -211,9 +215,12 @@ class LlmJudge:
                 return Question(None, left_out)
 
     def _prompt(self, words: str) -> tuple[int, ...]:
-        """Return the token ids of the rubric and a user's words."""
-        messages = [{"role": "system", "content": self.rubric}, {"role": "user", "content": words}]
-        return self.engine.chat(messages)
+        """Return the token ids of the rubric and a user's words; an opened thought is closed."""
+        messages = self._messages(words)
+        return self.engine.chat(messages, close_thought=True)
+
+    def _messages(self, words: str) -> list[dict[str, str]]:
+        return [{"role": "system", "content": self.rubric}, {"role": "user", "content": words}]
 
     def _verdict(self, identity: str, scores: Sequence[float], question: Question) -> Verdict:
         chances = softmax(scores)

@@ -4,19 +4,20 @@ The file begins with YAML settings between two ``---`` lines; the rest is the sy
 """
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from steerability.judges.frame import frame
 from steerability.protocol.response import JudgeInput
 from steerability.support.canonical import sha256_text
+from steerability.support.documents import parse_yaml
 from steerability.support.errors import UserError
 from steerability.support.files import read_text
 from steerability.support.jsonl import explain
 
 FOLDER = Path(__file__).resolve().parents[2] / "judges"
+_LARGEST = 10_000_000
 
 
 class Limits(BaseModel):
@@ -24,9 +25,9 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    context: int = Field(ge=100)
-    prompt: int = Field(ge=100)
-    response: int = Field(ge=100)
+    context: int = Field(ge=100, le=_LARGEST)
+    prompt: int = Field(ge=100, le=_LARGEST)
+    response: int = Field(ge=100, le=_LARGEST)
 
 
 class ReadingSettings(BaseModel):
@@ -63,10 +64,7 @@ def load_reading(path: Path, settings: type[SettingsT]) -> tuple[SettingsT, str]
             "is no rubric", where=path, mend="settings between two --- lines, then the text"
         )
     try:
-        values: Any = yaml.safe_load(parts[1])
-        return settings.model_validate(values), parts[2].strip()
-    except yaml.YAMLError as error:
-        raise UserError(f"the settings are no YAML: {error}", where=path) from error
+        return settings.model_validate(parse_yaml(parts[1], path)), parts[2].strip()
     except ValidationError as error:
         raise UserError(explain(error), where=path) from error
 

@@ -3,9 +3,8 @@
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -18,12 +17,16 @@ from pydantic import (
 )
 
 from steerability.judges.measures import MEASURES
+from steerability.support.documents import read_yaml
 from steerability.support.errors import UserError
-from steerability.support.files import read_text
 from steerability.support.jsonl import explain
 
 BUILTIN = Path(__file__).resolve().parents[2] / "judges" / "rules.yaml"
 ANY_CATEGORY = "any"
+LARGEST = 1_000_000
+
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+"""A weight, bound or score: finite, and small enough that sums of them stay exact in print."""
 
 
 class _Part(BaseModel):
@@ -34,7 +37,7 @@ def _compiled(patterns: tuple[str, ...]) -> tuple[str, ...]:
     for pattern in patterns:
         try:
             re.compile(pattern, re.IGNORECASE)
-        except re.error as error:
+        except (re.error, RecursionError, OverflowError) as error:
             raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
     return patterns
 
@@ -43,8 +46,8 @@ class Bound(_Part):
     """A measure on one side of a bound."""
 
     measure: str
-    above: float | None = None
-    below: float | None = None
+    above: Number | None = None
+    below: Number | None = None
 
     @model_validator(mode="after")
     def _known_and_one_sided(self) -> "Bound":
@@ -70,6 +73,12 @@ class NonsenseRule(_Part):
     name: str
     all: tuple[Bound, ...] = Field(min_length=1)
 
+    @cached_property
+    def by_cost(self) -> tuple[Bound, ...]:
+        """The bounds, those first whose measures cost least."""
+        costs = list(MEASURES)
+        return tuple(sorted(self.all, key=lambda bound: costs.index(bound.measure)))
+
 
 class RefusalRule(_Part):
     """When a response mainly declines.
@@ -81,9 +90,9 @@ class RefusalRule(_Part):
         cues: regular expressions, case ignored.
     """
 
-    head_words: int = Field(ge=1)
-    most_words: int = Field(ge=1)
-    most_score: float
+    head_words: int = Field(ge=1, le=LARGEST)
+    most_words: int = Field(ge=1, le=LARGEST)
+    most_score: Number
     cues: tuple[str, ...]
 
     _check = field_validator("cues")(_compiled)
@@ -103,8 +112,8 @@ class Group(_Part):
 
     name: str
     category: str = ANY_CATEGORY
-    weight: float
-    cap: int = Field(default=3, ge=1)
+    weight: Number
+    cap: int = Field(default=3, ge=1, le=LARGEST)
     negatable: bool = True
     cues: tuple[str, ...] = Field(min_length=1)
 
@@ -114,8 +123,8 @@ class Group(_Part):
 class Negated(_Part):
     """What cues after a negation add: they say what will not be done."""
 
-    weight: float
-    cap: int = Field(ge=1)
+    weight: Number
+    cap: int = Field(ge=1, le=LARGEST)
 
 
 class Convergence(_Part):
@@ -129,8 +138,8 @@ class Convergence(_Part):
         groups: the cues.
     """
 
-    threshold: float
-    negation_words: int = Field(ge=0)
+    threshold: Number
+    negation_words: int = Field(ge=0, le=LARGEST)
     negations: tuple[str, ...]
     negated: Negated
     groups: tuple[Group, ...] = Field(min_length=1)
@@ -214,10 +223,6 @@ def load_rubric(path: Path | None = None) -> Rubric:
     """
     source = BUILTIN if path is None else path
     try:
-        content = yaml.safe_load(read_text(source))
-    except yaml.YAMLError as error:
-        raise UserError(f"is no YAML file: {error}", where=source) from error
-    try:
-        return Rubric.model_validate(content)
+        return Rubric.model_validate(read_yaml(source))
     except ValidationError as error:
         raise UserError(explain(error), where=source) from error

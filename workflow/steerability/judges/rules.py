@@ -8,19 +8,22 @@ scores otherwise than under another; nothing else depends on the condition.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from steerability.judges.base import Verdict
+from steerability.judges.cues import Cues
 from steerability.judges.measures import Measured
 from steerability.judges.rubric import ANY_CATEGORY, Group, Rubric, load_rubric
 from steerability.protocol.response import JudgeInput
 
 _SEMANTICS = 1
-_CLAUSE_END = re.compile(r"[.!?;:\n]")
+_CLAUSE_ENDS = ".!?;:\n"
+_REACH = 200
 _SHOWN = 60
 
 
@@ -69,7 +72,7 @@ class RulesJudge:
         """Yield one verdict per input, in order."""
         for item in inputs:
             label, reason = self.decide(item)
-            yield Verdict.model_validate({"id": item.id, "label": label, "reason": reason})
+            yield Verdict(id=item.id, label=label, reason=reason)
 
     def decide(self, item: JudgeInput) -> tuple[str, str]:
         """Return the label of a completion and the cue that decided."""
@@ -96,46 +99,67 @@ class RulesJudge:
 
     def measure(self, item: JudgeInput) -> Measured:
         """Return the measures of a completion."""
-        words = frozenset(self.rubric.common_words)
-        return Measured(item.response, item.prompt, words, self.rubric.marks)
+        return Measured(item.response, item.prompt, self._common, self.rubric.marks)
 
     def matches(self, item: JudgeInput) -> tuple[list[Match], int]:
         """Return what each group found, the empty ones left out, and the count of negated cues."""
+        groups, cues = self._cues_of(item.category)
+        hits = iter(cues.find(item.response))
+        negations: dict[int, bool] = {}
         found = []
         negated = 0
-        for group, patterns in self._groups:
-            if group.category not in (ANY_CATEGORY, item.category):
-                continue
+        for group in groups:
             places = []
-            for match in (hit for pattern in patterns for hit in pattern.finditer(item.response)):
-                if group.negatable and self._negated(item.response, match.start()):
-                    negated += 1
-                else:
-                    places.append(match)
+            for match in chain.from_iterable(islice(hits, len(group.cues))):
+                start = match.start()
+                if group.negatable:
+                    if start not in negations:
+                        negations[start] = self._negated(item.response, start)
+                    if negations[start]:
+                        negated += 1
+                        continue
+                places.append(match)
             if places:
                 first = min(places, key=lambda match: match.start()).group(0)
                 found.append(Match(group, len(places), " ".join(first.split())[:_SHOWN]))
         return found, negated
 
-    @cached_property
-    def _groups(self) -> list[tuple[Group, list[re.Pattern[str]]]]:
-        return [
-            (group, [re.compile(cue, re.IGNORECASE) for cue in group.cues])
-            for group in self.rubric.convergence.groups
-        ]
+    def _cues_of(self, category: str) -> tuple[list[Group], Cues]:
+        """Return the groups for a category in order, and their cues in the same order."""
+        groups = self.rubric.convergence.groups
+        if all(group.category != category for group in groups):
+            category = ANY_CATEGORY
+        if category not in self._by_category:
+            chosen = [group for group in groups if group.category in (ANY_CATEGORY, category)]
+            cues = Cues(_compiled(cue for group in chosen for cue in group.cues))
+            self._by_category[category] = chosen, cues
+        return self._by_category[category]
 
     @cached_property
-    def _negations(self) -> list[re.Pattern[str]]:
-        return [re.compile(cue, re.IGNORECASE) for cue in self.rubric.convergence.negations]
+    def _by_category(self) -> dict[str, tuple[list[Group], Cues]]:
+        return {}
 
     @cached_property
-    def _refusals(self) -> list[re.Pattern[str]]:
-        return [re.compile(cue, re.IGNORECASE) for cue in self.rubric.refusal.cues]
+    def _negations(self) -> Cues:
+        return Cues(_compiled(self.rubric.convergence.negations))
+
+    @cached_property
+    def _refusals(self) -> Cues:
+        return Cues(_compiled(self.rubric.refusal.cues))
+
+    @cached_property
+    def _head(self) -> re.Pattern[str]:
+        return re.compile(rf"(?:\S+\s+){{0,{self.rubric.refusal.head_words}}}\S*")
+
+    @cached_property
+    def _common(self) -> frozenset[str]:
+        return frozenset(self.rubric.common_words)
 
     def _negated(self, text: str, start: int) -> bool:
-        clause = _CLAUSE_END.split(text[max(0, start - 200) : start])[-1]
+        near = text[max(0, start - _REACH) : start]
+        clause = near[max(map(near.rfind, _CLAUSE_ENDS)) + 1 :]
         before = " ".join(clause.split()[-self.rubric.convergence.negation_words :])
-        return any(pattern.search(before) for pattern in self._negations)
+        return self._negations.occurs(before)
 
     def score(self, matches: Sequence[Match], negated: int) -> float:
         """Return the points for convergence."""
@@ -145,10 +169,11 @@ class RulesJudge:
     def nonsense(self, measured: Measured) -> str:
         """Return the rule by which a response is unusable, or nothing."""
         for rule in self.rubric.nonsense:
-            values = [measured.value(bound.measure) for bound in rule.all]
-            if all(bound.holds(value) for bound, value in zip(rule.all, values, strict=True)):
-                pairs = zip(rule.all, values, strict=True)
-                return f"{rule.name}: " + ", ".join(bound.words(value) for bound, value in pairs)
+            # the cheap ones first: most rules fail at one of them
+            if all(bound.holds(measured.value(bound.measure)) for bound in rule.by_cost):
+                return f"{rule.name}: " + ", ".join(
+                    bound.words(measured.value(bound.measure)) for bound in rule.all
+                )
         return ""
 
     def refusal(self, response: str, measured: Measured, score: float) -> str:
@@ -156,9 +181,12 @@ class RulesJudge:
         rule = self.rubric.refusal
         if measured.words() > rule.most_words or score > rule.most_score:
             return ""
-        head = re.match(rf"(?:\S+\s+){{0,{rule.head_words}}}\S*", response.lstrip())
-        text = head.group(0) if head else ""
-        for pattern in self._refusals:
-            if match := pattern.search(text):
-                return f'declines: "{" ".join(match.group(0).split())[:_SHOWN]}"'
+        head = self._head.match(response.lstrip())
+        for matches in self._refusals.find(head.group(0) if head else ""):
+            if matches:
+                return f'declines: "{" ".join(matches[0].group(0).split())[:_SHOWN]}"'
         return ""
+
+
+def _compiled(cues: Iterable[str]) -> list[re.Pattern[str]]:
+    return [re.compile(cue, re.IGNORECASE) for cue in cues]

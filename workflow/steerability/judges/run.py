@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from steerability.judges.base import Judge, Settling, Verdict, label_key
+from steerability.judges.base import Judge, Settling, Verdict, label_key, label_names
 from steerability.protocol.label import Label
 from steerability.protocol.request import FILTERED, REFUSED
 from steerability.protocol.response import JudgeInput
 from steerability.protocol.scale import BEHAVIOUR, JUDGE_FAILED, Scale
-from steerability.support.canonical import digest
 from steerability.support.console import Progress
 from steerability.support.errors import UserError
 from steerability.support.jsonl import read_records
@@ -82,9 +81,7 @@ def run_judge(
     if isinstance(judge, Settling):
         judge.settle([cell for cell in cells if not cell.filtered])
     keys = [label_key(cell, judge.definition) for cell in cells]
-    names = [digest(key) for key in keys]
-    if store is not None:
-        store.check_writable()
+    names = label_names(cells, judge.definition)
 
     def fits(value: Any) -> None:
         _check(Verdict(id="stored", **{field: value[field] for field in _FIELDS}), scale)
@@ -100,6 +97,8 @@ def run_judge(
         else:
             wanted[object_name] = place
     made = len(wanted)
+    if store is not None and wanted:
+        store.check_writable()
     place_of = {cells[place].id: place for place in wanted.values()}
     with Progress("judge", made, log=log, unit="") as progress:
         try:

@@ -14,6 +14,8 @@ from steerability.support.canonical import sha256_file
 from steerability.support.errors import UserError
 
 SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+MOST_SHARDS = 1000
+_MOST_LINKS = 40
 
 
 def shard_names(name: str) -> list[str]:
@@ -21,12 +23,21 @@ def shard_names(name: str) -> list[str]:
 
     Args:
         name: a file name, possibly with folders; any shard stands for all of them.
+
+    Raises:
+        UserError: the name is of a shard that cannot be, such as the first of none.
     """
     found = SHARD.match(name)
     if found is None:
         return [name]
-    count = found["count"]
-    return [f"{found['stem']}-{n:05d}-of-{count}.gguf" for n in range(1, int(count) + 1)]
+    number, count = int(found["number"]), int(found["count"])
+    if not 1 <= number <= count <= MOST_SHARDS:
+        raise UserError(
+            f"no weight has a shard {number} of {count}",
+            where=name,
+            mend=f"name a first shard, -00001-of-0000N.gguf, of {MOST_SHARDS} at most",
+        )
+    return [f"{found['stem']}-{n:05d}-of-{found['count']}.gguf" for n in range(1, count + 1)]
 
 
 def load_path(path: Path) -> Path:
@@ -34,10 +45,16 @@ def load_path(path: Path) -> Path:
 
     llama.cpp finds the other shards by the first one's name, so ``<sha256>.gguf``, a link to the
     first shard, must not be given to it, nor a nameless blob that a shard's own link points to.
+
+    Raises:
+        UserError: the links lead in a circle.
     """
-    while path.is_symlink() and SHARD.match(path.name) is None:
+    first = path
+    for _ in range(_MOST_LINKS):
+        if not path.is_symlink() or SHARD.match(path.name) is not None:
+            return path
         path = path.parent / path.readlink()
-    return path
+    raise UserError("a loop of links", where=first, mend="remove it and fetch the weights")
 
 
 def shard_files(path: Path) -> list[Path]:

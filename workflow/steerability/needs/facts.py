@@ -65,7 +65,7 @@ def read_published(home: Path) -> dict[str, Published]:
     Raises:
         UserError: the table is missing or wrong.
     """
-    return read_pinned(home / PUBLISHED, Published, "checkpoints")
+    return read_pinned(home / PUBLISHED, Published)
 
 
 def facts_of(

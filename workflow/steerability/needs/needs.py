@@ -35,7 +35,7 @@ from steerability.judges.reading import load_reading
 from steerability.needs.facts import PUBLISHED, Facts, facts_of, read_published
 from steerability.protocol.task import Task
 from steerability.suites.model import CATEGORIES
-from steerability.support.tables import read_csv
+from steerability.support.tables import parse_number, read_csv
 
 SHARE_OF_BANDWIDTH = 0.5
 HOST_SECONDS = 0.005
@@ -115,8 +115,12 @@ def prompts_of(config: Config, home: Path, task: Task) -> Prompts:
 
 def _added_bytes(config: Config, home: Path) -> list[int]:
     """Return the length of each intervention's text, that of a published one without having it."""
-    pins = read_csv(home / config.sources.suffixes, ("intervention", "characters"))
-    published = {row["intervention"]: int(row["characters"]) for row in pins}
+    table = home / config.sources.suffixes
+    pins = read_csv(table, ("intervention",), ("characters",))
+    published = {
+        row["intervention"]: int(parse_number(row["characters"], table, "characters") or 0)
+        for row in pins
+    }
     modes = {mode: f"{PUBLISHED_TEXT}{mode}" for mode in recovered_modes(config)}
     lengths = []
     for recipe in recipes_of(config, home, modes):

@@ -16,6 +16,7 @@ from steerability.protocol.intervention import Intervention
 from steerability.protocol.request import AdapterFile, Request
 from steerability.protocol.response import Planned, Shown
 from steerability.protocol.task import Task
+from steerability.suites.cases import cases_for
 from steerability.suites.model import Case, Suite
 from steerability.support.errors import UserError
 
@@ -91,13 +92,13 @@ def plan_requests(
 
     Raises:
         UserError: an intervention was learnt or searched on a scenario that it would be tested
-            on, or does not go with the model; names it.
+            on, does not go with the model or has an adapter without a file, or a scenario lacks
+            what its task needs; names it.
     """
     for task in spec.tasks:
         if not task.asks(spec.name):
             continue
-        suite = suites[task.suite]
-        for case in suite.cases(task.side, task.split):
+        for case in cases_for(suites[task.suite], task):
             for intervention in interventions:
                 _refuse_seen(case, intervention)
                 for sample in range(1 if task.measure == "choose" else spec.samples):
@@ -143,6 +144,7 @@ def _planned(
         messages=None if plain else messages,
         prompt=sent.plain if plain else None,
         max_prompt_tokens=getattr(model, "max_prompt_tokens", None),
+        fold_system=getattr(model, "fold_system", False) and not plain,
         **_measure(spec, task, case, cell),
     )
     shown = Shown(
@@ -191,6 +193,13 @@ def _adapters(
             where="interventions",
             mend="leave the one or the other out",
         )
+    for use in intervention.adapters:
+        if use.sha256 not in files:
+            raise UserError(
+                f"{intervention.name}: no --adapter has the digest {use.sha256}",
+                where="interventions",
+                mend="give the adapter's file",
+            )
     return tuple(
         AdapterFile(
             kind=use.kind,

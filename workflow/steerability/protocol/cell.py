@@ -1,9 +1,13 @@
 """Cells: the places of the grid that a run fills."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from steerability.protocol.base import LARGEST, Name, Record
+from steerability.protocol.base import LARGEST, NAME_PATTERN, Name, Record
 from steerability.protocol.task import BEHAVIOUR_TASK
+
+NameOrNone = Annotated[str, Field(pattern=f"^$|{NAME_PATTERN}")]
 
 
 class Cell(Record):
@@ -18,7 +22,7 @@ class Cell(Record):
     model: Name
     intervention: Name
     scenario: Name
-    guard: str = ""
+    guard: NameOrNone = ""
     sample: int = Field(default=0, ge=0, le=LARGEST)
 
     @property

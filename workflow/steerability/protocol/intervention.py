@@ -25,7 +25,7 @@ class AdapterUse(Record):
 
     kind: Literal["vector", "lora"]
     sha256: Digest
-    strength: float = 1.0
+    strength: float = Field(default=1.0, allow_inf_nan=False)
     layers: tuple[int, int] | None = None
 
 

@@ -65,7 +65,10 @@ class Request(Record):
         answers: texts to score after the prompt, in place of generating.
         max_prompt_tokens: keep only this many first tokens of the prompt (None: refuse to cut).
         template: a Jinja chat template in place of the weights' own.
-        stop: token ids that end the text; None is the vocabulary's own end-of-sequence token.
+        stop: token ids that end the text; None is the vocabulary's own end-of-sequence token,
+            ``turn`` that and the token that ends a turn in the chat template.
+        fold_system: put the system message in front of the first user message's text, for
+            templates that take none.
         thinking: the text up to the last ``</think>`` is thinking, the rest the answer.
         sampling: greedy unless said otherwise.
         sample: which of several replies, from 0; each has a random stream of its own.
@@ -79,7 +82,8 @@ class Request(Record):
     answers: tuple[str, ...] | None = Field(default=None, min_length=2)
     max_prompt_tokens: Count | None = None
     template: str | None = None
-    stop: tuple[int, ...] | None = None
+    stop: tuple[int, ...] | Literal["turn"] | None = None
+    fold_system: bool = Field(default=False, exclude_if=lambda folds: not folds)
     thinking: bool = False
     sampling: Sampling = Sampling()
     sample: int = Field(default=0, ge=0, le=LARGEST)
@@ -91,6 +95,8 @@ class Request(Record):
             raise ValueError("give either messages or prompt")
         if self.prompt is not None and self.template is not None:
             raise ValueError("a template goes with messages, not with prompt")
+        if self.prompt is not None and (self.stop == "turn" or self.fold_system):
+            raise ValueError("stop: turn and fold_system go with messages, not with prompt")
         if not (self.messages or self.prompt):
             raise ValueError("the prompt is empty")
         if (self.max_tokens is None) == (self.answers is None):

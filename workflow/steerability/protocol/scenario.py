@@ -1,6 +1,6 @@
 """Scenarios: situations put to a model, with answers to choose from and a benign twin."""
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,11 @@ AnswersT = TypeVar("AnswersT", bound=Record)
 def _filled(what: str, text: str) -> None:
     if not text.strip():
         raise ValueError(f"{what} is empty")
+
+
+def _absent() -> Any:
+    """Return a field that stands in no record, and so in no key, where there is none."""
+    return Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Answers(Record):
@@ -61,7 +66,7 @@ class Twin(Record):
     """The same situation, in which the same means are authorised, ordered or harmless.
 
     Attributes:
-        context: None where it is the scenario's.
+        context: left out where it is the scenario's.
         prompt: the user message.
         answers: for a forced choice.
     """
@@ -85,7 +90,7 @@ class Scenario(Record):
         context: the system message.
         prompt: the user message.
         split: ``learn`` where things may be learnt or searched on it, ``test`` where they are
-            tested; None: decided by the suite's seed and the id.
+            tested; left out: decided by the suite's seed and the id.
         answers: for a forced choice.
         twin: the benign twin.
     """
@@ -94,9 +99,9 @@ class Scenario(Record):
     category: Name
     context: str
     prompt: str = Field(min_length=1)
-    split: Split | None = None
-    answers: Answers | None = None
-    twin: Twin | None = None
+    split: Split | None = _absent()
+    answers: Answers | None = _absent()
+    twin: Twin | None = _absent()
 
     @model_validator(mode="after")
     def _prompt_is_not_blank(self) -> "Scenario":

@@ -6,19 +6,20 @@ Facts (versions, images, durations) stand beside the digests and are covered by 
 """
 
 import hashlib
-import json
 import platform
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from steerability import __version__
 from steerability.protocol.base import Record
 from steerability.support.canonical import sha256_file
+from steerability.support.documents import parse_json
 from steerability.support.errors import UserError
+from steerability.support.files import read_bytes, read_text
 from steerability.support.image import images_of
 from steerability.support.jsonl import read_record
 
@@ -43,12 +44,23 @@ _PACKAGES = ("snakemake", "llama-cpp-python", "numpy", "pandas", "matplotlib", "
 
 
 class Manifest(Record):
-    """What ``manifest.json`` holds."""
+    """What ``manifest.json`` holds.
+
+    Attributes:
+        run: the run's name.
+        digest: over all published files.
+        stages: the same by stage.
+        files: SHA-256 by name, relative to the run's folder.
+        inputs: SHA-256 of the files that the config named, by path as the config led to them;
+            outside the digests, as a path says nothing of the result.
+        facts: what is worth knowing and no part of the result.
+    """
 
     run: str
     digest: str
     stages: dict[str, str]
     files: dict[str, str]
+    inputs: dict[str, str] = Field(default_factory=dict)
     facts: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -116,7 +128,9 @@ def gather_facts(folder: Path) -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     jobs = {
-        path.relative_to(folder / "facts").with_suffix("").as_posix(): json.loads(path.read_text())
+        path.relative_to(folder / "facts").with_suffix("").as_posix(): parse_json(
+            read_bytes(path), path
+        )
         for path in sorted((folder / "facts").rglob("*.json"))
     }
     seconds = {
@@ -133,19 +147,28 @@ def gather_facts(folder: Path) -> dict[str, Any]:
 
 
 def _seconds(path: Path) -> float | None:
-    rows = [line.split("\t") for line in path.read_text().splitlines() if line]
+    rows = [line.split("\t") for line in read_text(path).splitlines() if line]
     if len(rows) < 2 or "s" not in rows[0]:
         return None
-    return float(rows[1][rows[0].index("s")])
+    try:
+        return float(rows[1][rows[0].index("s")])
+    except (IndexError, ValueError):
+        return None
 
 
-def build_manifest(run: str, folder: Path, files: Iterable[Path] | None = None) -> Manifest:
+def build_manifest(
+    run: str,
+    folder: Path,
+    files: Iterable[Path] | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> Manifest:
     """Digest every published file of a run.
 
     Args:
         run: the run's name.
         folder: the run's folder.
         files: the published files and folders; None takes all that lie in the folder.
+        inputs: SHA-256 by path of the files that the config named.
 
     Raises:
         UserError: the folder is missing or holds a file that no stage made.
@@ -158,6 +181,7 @@ def build_manifest(run: str, folder: Path, files: Iterable[Path] | None = None) 
         digest=digest_of(digests),
         stages=digests_by_stage(digests),
         files=digests,
+        inputs=dict(inputs or {}),
         facts=gather_facts(folder),
     )
 
@@ -168,13 +192,11 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         UserError: it is missing or is no manifest.
     """
+    if not path.exists():
+        raise UserError("no manifest: the run is not finished", where=path, mend="run it first")
     try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise UserError(
-            "no manifest: the run is not finished", where=path, mend="run it first"
-        ) from error
-    except ValueError as error:
+        return Manifest.model_validate_json(read_bytes(path))
+    except ValidationError as error:
         raise UserError("not a manifest", where=path, mend="make it again") from error
 
 
@@ -187,6 +209,74 @@ def differences(files: Mapping[str, str], here: Mapping[str, str]) -> Iterable[s
             yield f"{name} is not in the manifest: no rule of this run made it, move it away"
         elif files[name] != here[name]:
             yield f"{name} changed: {files[name]} in the manifest, {here[name]} here"
+
+
+def vouched_file(folder: Path, manifest: Manifest, name: str) -> Path:
+    """Return the path of a published file, which is what the manifest says.
+
+    Args:
+        folder: the run's folder.
+        manifest: the run's.
+        name: the file, relative to the folder.
+
+    Raises:
+        UserError: the manifest contradicts itself or does not name the file, or the file is
+            missing or another one.
+    """
+    if digest_of(manifest.files) != manifest.digest:
+        raise UserError(
+            "the manifest's digest is not that of its files",
+            where=folder / MANIFEST,
+            mend="run the workflow again",
+        )
+    path, wanted = folder / name, manifest.files.get(name)
+    try:
+        actual = sha256_file(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot be read: {error.strerror}", where=path, mend="run the workflow again"
+        ) from error
+    if actual != wanted:
+        raise UserError("not as the manifest says", where=path, mend="run the workflow again")
+    return path
+
+
+def models_of(manifest: Manifest) -> list[str]:
+    """Return the models whose cells a manifest names."""
+    found = (name.split("/") for name in sorted(manifest.files))
+    names = (
+        parts[2].removesuffix(".jsonl")
+        for parts in found
+        if len(parts) == 3 and parts[0] in ("responses", "choices")
+    )
+    return list(dict.fromkeys(names))
+
+
+class InputChanges(NamedTuple):
+    """How the files that a run's config named stand now: clauses, and paths that are not there."""
+
+    changed: list[str]
+    missing: list[str]
+
+
+def input_changes(inputs: Mapping[str, str]) -> InputChanges:
+    """Compare the files that a config named with their digests.
+
+    A file that is not there is no fault: a run may be checked where only its folder is.
+
+    Args:
+        inputs: SHA-256 by path, relative to the working folder or absolute.
+    """
+    changed, missing = [], []
+    for name, wanted in inputs.items():
+        try:
+            here = sha256_file(Path(name))
+        except OSError:
+            missing.append(name)
+            continue
+        if here != wanted:
+            changed.append(f"{name} changed: {wanted} when the run read it, {here} here")
+    return InputChanges(changed, missing)
 
 
 class Expected(BaseModel):

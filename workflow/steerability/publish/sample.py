@@ -1,6 +1,5 @@
 """A random sample of a run's cells, generated again and compared byte by byte."""
 
-import json
 import random
 import subprocess
 import sys
@@ -13,7 +12,9 @@ from typing import NamedTuple
 
 from steerability.protocol.request import ChoiceOutput, Output, OutputLine, Request
 from steerability.protocol.response import Choice, Response
+from steerability.support.documents import parse_json
 from steerability.support.errors import UserError
+from steerability.support.files import read_bytes
 from steerability.support.jsonl import read_records, write_records
 
 
@@ -45,12 +46,9 @@ def read_made(folder: Path) -> dict[str, Made]:
     for path in paths:
         job = f"{path.parent.name}-{path.stem}"
         facts = folder / "facts" / "generate" / f"{job}.json"
-        try:
-            told = json.loads(facts.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(
-                f"cannot be read: {error.strerror}", where=error.filename, mend="run it again"
-            ) from error
+        told = parse_json(read_bytes(facts), facts)
+        if not isinstance(told, dict):
+            raise UserError("holds no facts of a job", where=facts, mend="run it again")
         if sha256 := told.get("weights_sha256"):
             for request in read_records(path, Request):
                 found[request.id] = Made(job, request, sha256, bool(told.get("gpu_layers")))

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from steerability.support.canonical import sha256_file
+from steerability.support.console import note
 from steerability.support.errors import UserError
 from steerability.support.image import recorded_digest
 from steerability.support.store import Store
@@ -32,7 +33,9 @@ def check_apptainer() -> str:
             "no Apptainer on this host", mend="install it: containers/install-apptainer.sh"
         )
     try:
-        done = subprocess.run([name, "--version"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [name, "--version"], capture_output=True, text=True, errors="replace", check=True
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         raise UserError("does not start", where=shutil.which(name), mend=str(error)) from error
     line = done.stdout.strip()
@@ -123,7 +126,8 @@ def preflight(*, images: Iterable[Path], store: Path, gpu: bool) -> dict[str, st
         Image path → SHA-256.
 
     Raises:
-        UserError: one line, the first thing that would fail.
+        UserError: one line, the first thing that would fail. A store that holds objects and cannot
+            be written is no fault yet: it is said, and a job that must write to it fails.
     """
     images = sorted(set(images))
     if images:
@@ -131,5 +135,10 @@ def preflight(*, images: Iterable[Path], store: Path, gpu: bool) -> dict[str, st
     if gpu:
         check_gpu()
     digests = {str(image): check_image(image) for image in images}
-    Store(store).check_writable()
+    try:
+        Store(store).check_writable()
+    except UserError as error:
+        if not Store(store).holds_objects():
+            raise
+        note(f"{error}; only what it holds already can be used")
     return digests

@@ -196,10 +196,12 @@ def read_cells(path: Path) -> list[CellRow]:
     """
     rows = []
     seen: dict[tuple[str, str], int] = {}
-    for number, fields in enumerate(read_csv(path, _REQUIRED), start=2):
+    read = read_csv(path, _REQUIRED)
+    known = [name for name in COLUMNS if read and name in read[0]]
+    for number, fields in enumerate(read, start=2):
         where = f"{path} row {number}"
         try:
-            row = CellRow.model_validate({k: v for k, v in fields.items() if k in COLUMNS})
+            row = CellRow.model_validate({name: fields[name] for name in known})
         except ValidationError as error:
             raise UserError(explain(error), where=where) from error
         key = (row.cell_id, row.judge)

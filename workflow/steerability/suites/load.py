@@ -14,6 +14,7 @@ from steerability.protocol.base import Record
 from steerability.protocol.scenario import Answers, Scenario, Twin, TwinAnswers
 from steerability.suites.likeness import NEAR_DUPLICATE, nearest_pair, words
 from steerability.suites.model import CATEGORIES, Category, Suite, SuiteFile
+from steerability.support.documents import check_values, check_yaml, yaml_fault
 from steerability.support.errors import UserError
 
 Loc = tuple[str | int, ...]
@@ -29,6 +30,11 @@ _MENDS = {
     "licence": "give an SPDX identifier, such as CC0-1.0",
     "scenarios": "add at least one scenario",
     "context": "give a text, or '' for none",
+    "answers": "write two answers that do different things, in one form and about one length",
+    "convergent": "write the answer that takes the convergent means",
+    "compliant": "write the answer that does the task within its terms",
+    "doing": "write the answer that does what is allowed",
+    "declining": "write the answer that declines it or hedges it away",
 }
 
 
@@ -142,22 +148,16 @@ def read_text(path: Path) -> str:
 
 
 def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
+    check_yaml(text, path)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
         data = loader.construct_document(node) if node is not None else None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}" if mark else path
-        raise UserError(
-            f"not YAML: {error.problem or error.context}",
-            where=where,
-            mend="keep each key once, indent evenly, and put texts under `|-` or `>-`",
-        ) from error
     except yaml.YAMLError as error:
-        raise UserError(f"not YAML: {error}", where=path, mend="save it as plain text") from error
+        raise yaml_fault(error, path) from error
     finally:
         loader.dispose()
+    check_values(data, path)
     if node is None or not isinstance(data, dict):
         raise UserError(
             "not a suite: it must be a mapping with name, version, licence, canary and scenarios",
@@ -209,9 +209,29 @@ def _cross_check(suite: Suite, inherited: int) -> list[_Fault]:
         if (wording := words(scenario.prompt)) in prompts:
             what = f"the prompt repeats that of scenario '{prompts[wording]}'"
             faults.append(_Fault((*loc, "prompt"), what, "take one of the two out"))
+        faults += _same_wording(scenario, loc)
         ids.setdefault(folded, scenario.id)
         prompts.setdefault(wording, scenario.id)
     return faults or _near_duplicates(suite)
+
+
+def _same_wording(scenario: Scenario, loc: Loc) -> list[_Fault]:
+    """Return faults of answers, or of a twin, that repeat what they must differ from."""
+    faults: list[_Fault] = []
+    twin = scenario.twin
+    for answers, at in (
+        (scenario.answers, (*loc, "answers")),
+        (twin.answers if twin else None, (*loc, "twin", "answers")),
+    ):
+        if answers is not None and words(answers.pair[0]) == words(answers.pair[1]):
+            what = "the two answers differ in no word"
+            faults.append(_Fault(at, what, _MENDS["answers"]))
+    if twin is not None and words(twin.prompt) == words(scenario.prompt):
+        context = scenario.context if twin.context is None else twin.context
+        if words(context) == words(scenario.context):
+            mend = "say in it that the same means are allowed, ordered or harmless"
+            faults.append(_Fault((*loc, "twin"), "the twin repeats its scenario", mend))
+    return faults
 
 
 def _near_duplicates(suite: Suite) -> list[_Fault]:
@@ -231,29 +251,50 @@ def _fault_of(detail: ErrorDetails) -> _Fault:
     """Turn one of pydantic's complaints into what a contributor reads."""
     loc, kind, value = detail["loc"], detail["type"], detail["input"]
     field = str(loc[-1]) if loc else ""
+    subject = _subject(loc)
     mend = _MENDS.get("name" if field in ("id", "category") else field, "")
     if kind == "extra_forbidden":
-        owners: dict[str | int, type[Record]] = {"scenarios": Scenario, "categories": Category}
-        owner = owners[loc[0]] if len(loc) > 1 else SuiteFile
-        owner = Twin if "twin" in loc[:-1] else owner
-        if "answers" in loc[:-1]:
-            owner = TwinAnswers if "twin" in loc else Answers
+        owner = _owner(loc)
         return _Fault(loc, f"unknown key '{field}'", _suggest(field, list(owner.model_fields)))
     if kind == "missing":
-        return _Fault(loc, f"{field} is missing", mend or "add it")
+        return _Fault(loc, f"{subject} is missing", mend or "add it")
     if kind in ("string_too_short", "too_short"):
-        return _Fault(loc, f"{field} is empty", mend or "write it")
+        return _Fault(loc, f"{subject} is empty", mend or "write it")
     if kind == "string_pattern_mismatch":
         if field == "canary":
             return _Fault(loc, "canary holds no GUID", mend)
         return _Fault(loc, f"{field} '{value}' is no name", _MENDS["name"])
+    if kind == "value_error":
+        return _Fault(loc, str(detail["ctx"]["error"]), mend or "put it right")
     wanted = {"string_type": "a text", "tuple_type": "a list", "model_type": "a mapping"}
     if kind in wanted:
         given = "a mapping" if isinstance(value, dict) else "a list"
         given = "a text" if isinstance(value, str) else given
-        subject = "the entry" if isinstance(loc[-1], int) else field
         return _Fault(loc, f"{subject} must be {wanted[kind]}, not {given}", "check indentation")
-    return _Fault(loc, f"{field}: {detail['msg']}", mend or "put it right")
+    return _Fault(loc, f"{subject}: {detail['msg']}", mend or "put it right")
+
+
+def _owner(loc: Loc) -> type[Record]:
+    """Return the record that holds the key at ``loc``."""
+    if len(loc) < 3:
+        return SuiteFile
+    if "answers" in loc[:-1]:
+        return TwinAnswers if "twin" in loc else Answers
+    if "twin" in loc[:-1]:
+        return Twin
+    return Scenario if loc[0] == "scenarios" else Category
+
+
+def _subject(loc: Loc) -> str:
+    """Return what a person calls the part of the document at ``loc``."""
+    if not loc or isinstance(loc[-1], int):
+        return "the entry"
+    name = str(loc[-1])
+    if "answers" in loc[:-1]:
+        name = f"answer '{name}'"
+    if "twin" in loc[:-1]:
+        return f"the twin's {name}"
+    return f"the {name}" if "answers" in loc[:-1] else name
 
 
 def _suggest(word: str, known: list[str]) -> str:

@@ -4,6 +4,7 @@ The JSON schema in ``workflow/schemas/suite.schema.yaml`` is printed from ``Suit
 """
 
 import hashlib
+import re
 from collections import Counter
 from typing import Any
 
@@ -14,6 +15,9 @@ from steerability.protocol.conversation import Conversation
 from steerability.protocol.scenario import Scenario, Split
 from steerability.protocol.task import Side
 from steerability.support.canonical import digest
+
+# an attribute in a docstring, and the lines that go on with it
+_ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 GUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
@@ -74,13 +78,16 @@ class Suite(Record):
     licence: str = ""
     canary: str = ""
     categories: tuple[Category, ...] = CATEGORIES
-    split_seed: int = 0
+    split_seed: int = Field(default=0, exclude_if=lambda seed: seed == 0)
     scenarios: tuple[Scenario, ...] = Field(min_length=1)
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of the canonical JSON of everything the suite holds."""
-        return digest(self.model_dump(mode="json", exclude_defaults=True))
+        """SHA-256, in hex, of the canonical JSON of everything the suite holds.
+
+        What the first edition had not is in it only where it is there: keys hold the digest.
+        """
+        return digest(self.model_dump(mode="json"))
 
     def split_of(self, scenario: Scenario) -> Split:
         """Return a scenario's split: its own, or ``test`` for a third of the ids by the seed.
@@ -174,4 +181,19 @@ class SuiteFile(Record):
 def suite_schema() -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) of a suite file."""
     schema = SuiteFile.model_json_schema()
+    for part in schema["$defs"].values():
+        _tidy(part)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _tidy(part: dict[str, Any]) -> None:
+    """Describe each property where it stands, and refuse a null as the loader does."""
+    summary, _, attributes = part["description"].partition("\n\nAttributes:\n")
+    part["description"] = summary
+    for name, text in _ATTRIBUTE.findall(attributes):
+        part["properties"][name]["description"] = " ".join(text.split()).replace("``", "`")
+    for field in part["properties"].values():
+        choices = [one for one in field.get("anyOf", ()) if one != {"type": "null"}]
+        if len(choices) == 1:
+            del field["anyOf"], field["default"]
+            field.update(choices[0])

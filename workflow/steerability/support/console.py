@@ -1,5 +1,7 @@
 """What a person sees of a running job: a bar on a terminal, plain lines in a log, a last line."""
 
+import errno
+import io
 import sys
 import time
 from collections.abc import Callable
@@ -11,30 +13,100 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from steerability.support.errors import UserError
+from steerability.support.text import for_terminal
+
 _EVERY = 10.0
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 _log_file: Path | None = None
+_given_up: set[Path] = set()
+
+
+class _Shown(io.TextIOWrapper):
+    """A stream for people: what a terminal would obey is written out."""
+
+    def write(self, text: str) -> int:
+        super().write(for_terminal(text))
+        return len(text)
+
+
+def forgiving_streams() -> None:
+    r"""Let printing fail no stage, whatever the locale can show.
+
+    Characters that the locale's encoding lacks are written out (``\u0394``).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def guarded_output() -> None:
+    """Do the same, and let nothing that is printed to stdout steer a terminal."""
+    forgiving_streams()
+    out = sys.stdout
+    if type(out) is io.TextIOWrapper:
+        encoding, buffered = out.encoding, out.line_buffering
+        sys.stdout = _Shown(
+            out.detach(), encoding=encoding, errors="backslashreplace", line_buffering=buffered
+        )
 
 
 def use_log(path: Path | None) -> None:
-    """Let every line of this process go to a log file too (``steerability --log FILE``)."""
+    """Let every line of this process go to a log file too (``steerability --log FILE``).
+
+    Raises:
+        UserError: there can be no such file. A full disk is said, and the work goes on.
+    """
     global _log_file
     _log_file = path
-    if path is not None:
+    if path is None:
+        return
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("", encoding="utf-8")
+    except OSError as error:
+        _log_file = None
+        if error.errno not in _PASSING:
+            raise UserError(
+                f"the log cannot be written: {error.strerror}", where=path, mend="name another"
+            ) from error
+        _give_up(path, error)
 
 
 def note(line: str, *, stream: TextIO | None = None) -> None:
     """Print one line to stderr (or ``stream``) and to the log file."""
-    print(line, file=stream if stream is not None else sys.stderr, flush=True)
+    _print(line, stream)
     append_log(line)
 
 
 def append_log(text: str) -> None:
     """Write a line to the log file alone, where there is one."""
     if _log_file is not None:
-        with _log_file.open("a", encoding="utf-8") as file:
-            file.write(text.rstrip("\n") + "\n")
+        _append(_log_file, text)
+
+
+def _print(line: str, stream: TextIO | None) -> None:
+    try:
+        print(for_terminal(line), file=stream if stream is not None else sys.stderr, flush=True)
+    except OSError:
+        # nobody is left to be told; the work goes on
+        return
+
+
+def _append(path: Path, text: str) -> None:
+    """Add a line to a log; one that cannot be written any more is said once."""
+    if path in _given_up:
+        return
+    try:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(for_terminal(text).rstrip("\n") + "\n")
+    except OSError as error:
+        _give_up(path, error)
+
+
+def _give_up(path: Path, error: OSError) -> None:
+    _given_up.add(path)
+    _print(f"the log {path} cannot be written ({error.strerror}); going on without it", None)
 
 
 class Progress:
@@ -69,11 +141,9 @@ class Progress:
         self._said = self._started
         self._cells = 0
         self._units = 0
-        self._log: TextIO | None = None
-        log = log if log is not None else _log_file
+        self._log = log if log is not None else _log_file
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
-            self._log = log.open("a", encoding="utf-8", buffering=1)
         self._bar: RichProgress | None = None
         self._task = TaskID(0)
         if self._stream.isatty() and total:
@@ -96,9 +166,6 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        if kind is not None and self._log is not None:
-            self._log.close()
-            self._log = None
 
     def tick(self, units: int) -> None:
         """Count units (tokens) without a finished cell; cheap enough for every decode step."""
@@ -128,9 +195,6 @@ class Progress:
         rate = self._rate() if made else ""
         line += f", {rate}" if rate else ""
         self._plain(f"{line}{f', {note}' if note else ''}")
-        if self._log is not None:
-            self._log.close()
-            self._log = None
 
     def _rate(self) -> str:
         seconds = self._clock() - self._started
@@ -140,10 +204,10 @@ class Progress:
 
     def _plain(self, line: str, *, to_stream: bool = True) -> None:
         if self._log is not None:
-            self._log.write(line + "\n")
+            _append(self._log, line)
         if not to_stream:
             return
         if self._bar is not None:
-            self._bar.console.print(line, highlight=False)
+            self._bar.console.print(for_terminal(line), highlight=False, markup=False)
         else:
-            print(line, file=self._stream, flush=True)
+            _print(line, self._stream)

@@ -7,7 +7,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from steerability.support.errors import UserError
-from steerability.support.files import write_atomic
+from steerability.support.files import read_bytes, write_atomic
+
+_MARK = b"\xef\xbb\xbf"
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
@@ -26,16 +28,13 @@ def read_records(path: Path, record: type[RecordT]) -> Iterator[RecordT]:
     """Yield the records of a JSON-lines file, one per line.
 
     Args:
-        path: a UTF-8 file, one JSON object a line.
+        path: a UTF-8 file, with or without a byte order mark, one JSON object a line.
         record: the pydantic model that each line must fit.
 
     Raises:
         UserError: the file cannot be read, is not UTF-8, or a line does not fit; names the line.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=path) from error
+    content = read_bytes(path).removeprefix(_MARK)
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -58,9 +57,7 @@ def read_record(path: Path, record: type[RecordT]) -> RecordT:
         UserError: the file cannot be read or does not fit.
     """
     try:
-        return record.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=path) from error
+        return record.model_validate_json(read_bytes(path).removeprefix(_MARK))
     except ValidationError as error:
         raise UserError(explain(error), where=path) from error
 

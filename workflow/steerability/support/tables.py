@@ -1,9 +1,14 @@
-"""CSV files as the product writes and reads them: UTF-8, one header, line feeds as line ends."""
+"""CSV files as the product writes and reads them: UTF-8, one header, line feeds as line ends.
+
+Spreadsheets run a cell that begins with ``=``, ``+``, ``-`` or ``@``. A text that does gets an
+apostrophe before it; a number never does, as its sign is part of it.
+"""
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +20,13 @@ from steerability.support.jsonl import explain
 
 Field = str | int | None
 RecordT = TypeVar("RecordT", bound=BaseModel)
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,64}(\.[0-9]{1,64})?([eE][+-]?[0-9]{1,3})?")
+_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
+# the default, 131,072 characters, is shorter than what a model may say in one field
+csv.field_size_limit(1 << 30)
+_MOST_DIGITS = 300
+"""No number of a table is so large or so close to nothing; double precision holds it."""
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Field]]) -> None:
@@ -34,7 +46,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Fi
     for row in rows:
         if row.keys() != set(columns):
             raise ValueError(f"{path.name}: {sorted(row.keys() ^ set(columns))} do not match")
-        writer.writerow(["" if row[name] is None else row[name] for name in columns])
+        writer.writerow([_cell(row[name]) for name in columns])
     write_atomic(path, text.getvalue().encode("utf-8"))
 
 
@@ -52,71 +64,93 @@ def read_csv(
         UserError: the file cannot be read, lacks a column, has a row of another length, or a
             field of ``numbers`` is none.
     """
-    text = read_text(path)
-    reader = csv.reader(io.StringIO(text, newline=""))
-    header = next(reader, [])
+    lines = _lines(path)
+    header = next(lines, ("", []))[1]
     missing = [name for name in (*required, *numbers) if name not in header]
     if missing:
         raise UserError(f"lacks the column {missing[0]}", where=path)
+    if twice := [name for name in header if header.count(name) > 1]:
+        raise UserError(f"has the column {twice[0]} twice", where=path)
     rows = []
-    for fields in reader:
+    for where, fields in lines:
         if len(fields) != len(header):
-            raise UserError(
-                f"{len(fields)} fields where the header has {len(header)}",
-                where=f"{path} line {reader.line_num}",
-            )
+            raise UserError(f"{len(fields)} fields where the header has {len(header)}", where=where)
         row = dict(zip(header, fields, strict=True))
         for name in numbers:
-            parse_number(row[name], f"{path} line {reader.line_num}", name)
+            parse_number(row[name], where, name)
         rows.append(row)
     return rows
+
+
+def _cell(field: Field) -> Field:
+    if field is None:
+        return ""
+    if isinstance(field, str) and field.startswith(_RUN_BY_SPREADSHEETS):
+        return field if _NUMBER.fullmatch(field) else f"'{field}"
+    return field
+
+
+def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield where each row of a CSV file ends, for messages, and its fields; empty lines are none.
+
+    Raises:
+        UserError: the file cannot be read, or is not CSV; names the line.
+    """
+    text = read_text(path)
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise UserError("holds a NUL", where=f"{path} line {line}")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    while True:
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            raise UserError(f"not CSV: {error}", where=f"{path} line {reader.line_num}") from error
+        if fields is None:
+            return
+        if fields:
+            yield f"{path} line {reader.line_num}", fields
 
 
 def parse_number(text: str, where: Path | str, column: str) -> Decimal | None:
     """Return the number that a field holds, None where it is empty.
 
     Raises:
-        UserError: it holds anything else, infinity and NaN included.
+        UserError: it holds anything else, infinity, NaN, ``1_0`` and ``1e999999`` included.
     """
     if not text:
         return None
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        number = Decimal("nan")
-    if not number.is_finite():
-        raise UserError(f"{column} is no number: {text}", where=where)
+    if not _NUMBER.fullmatch(text):
+        raise UserError(f"{column} is no number: {text[:40]}", where=where)
+    number = Decimal(text)
+    if number and not -_MOST_DIGITS < number.adjusted() < _MOST_DIGITS:
+        raise UserError(f"{column} is beyond what is counted here: {text[:40]}", where=where)
     return number
 
 
-def read_pinned(path: Path, record: type[RecordT], what: str) -> dict[str, RecordT]:
+def read_pinned(path: Path, record: type[RecordT]) -> dict[str, RecordT]:
     """Return the rows of a table of pins by their column ``name``, in the order of the table.
 
     Args:
         path: a UTF-8 file whose header is exactly the record's fields.
         record: the pydantic model that each row must fit; has a field ``name``.
-        what: what the table is called in messages.
 
     Raises:
         UserError: the file is missing, a row is wrong, or a name stands twice; names the line.
     """
-    columns = tuple(record.model_fields)
-    try:
-        content = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the {what} table cannot be read: {error}", where=path) from error
-    rows = csv.DictReader(io.StringIO(content))
-    if tuple(rows.fieldnames or ()) != columns:
+    columns = list(record.model_fields)
+    lines = _lines(path)
+    if next(lines, ("", []))[1] != columns:
         raise UserError("the columns are not " + ",".join(columns), where=f"{path} line 1")
     found: dict[str, RecordT] = {}
-    for row in rows:
-        where = f"{path} line {rows.line_num}"
-        if None in row or None in row.values():
+    for where, fields in lines:
+        if len(fields) != len(columns):
             raise UserError(f"not {len(columns)} fields", where=where)
+        row = dict(zip(columns, fields, strict=True))
         if row["name"] in found:
             raise UserError(f"{row['name']} stands twice", where=where)
         try:
             found[row["name"]] = record.model_validate(row)
         except ValidationError as error:
-            raise UserError(explain(error), where=where) from error
+            raise UserError(f"{explain(error)} ({row['name']})", where=where) from error
     return found

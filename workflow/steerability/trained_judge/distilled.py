@@ -1,12 +1,15 @@
 """The ``distilled`` judge: a small linear model trained on another judge's labels."""
 
+import itertools
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steerability.judges.base import Verdict, content_of, rounded, softmax
 from steerability.judges.rules import RulesJudge
@@ -21,6 +24,45 @@ from steerability.trained_judge.fitting import standardised
 from steerability.trained_judge.held_out import OutOfFold
 
 _SHOWN = 3
+Values = NDArray[np.float64]
+
+
+class _Numbers(NamedTuple):
+    """A trained judge's arrays in double precision.
+
+    Attributes:
+        columns: shape (labels, columns).
+        mean: shape (columns,).
+        scale: shape (columns,).
+        terms: one of shape (terms, labels) for each view.
+        intercept: shape (1, labels).
+    """
+
+    columns: Values
+    mean: Values
+    scale: Values
+    terms: tuple[Values, ...]
+    intercept: Values
+
+
+class _Found(NamedTuple):
+    """What a part of the features says of one response.
+
+    Attributes:
+        view: the part's name; empty for the numbers.
+        names: of the features.
+        points: for each label, shape (features, labels).
+    """
+
+    view: str
+    names: Sequence[str]
+    points: Values
+
+    def words(self, at: int) -> str:
+        """Return how a reason names a feature."""
+        if not self.view:
+            return self.names[at]
+        return f'"{self.names[at]}"' + ("" if self.view == "whole" else f" in the {self.view}")
 
 
 class DistilledJudge:
@@ -70,6 +112,20 @@ class DistilledJudge:
         return judge
 
     @cached_property
+    def numbers(self) -> _Numbers:
+        """The arrays as they are reckoned with."""
+        one = self.trained
+        arrays = (one.columns, one.mean, one.scale, one.intercept[None, :])
+        columns, mean, scale, intercept = (array.astype(np.float64) for array in arrays)
+        terms = tuple(known.weights.T.astype(np.float64, order="C") for known in one.views)
+        return _Numbers(columns, mean, scale, terms, intercept)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        # of groups of one name, which a rubric may have, the last one counts
+        return {name: at for at, name in enumerate(self.tabular.names)}
+
+    @cached_property
     def definition(self) -> Mapping[str, Any]:
         """The trained file's digest and the features' version."""
         whole: dict[str, Any] = {
@@ -85,35 +141,27 @@ class DistilledJudge:
     def label(self, inputs: Sequence[JudgeInput]) -> Iterator[Verdict]:
         """Yield one verdict per input, in order."""
         for item in inputs:
-            unseen = self.held_out.get(digest_of(content_of(item)))
+            unseen = self.held_out.get(digest_of(content_of(item))) if self.held_out else None
             yield self.decide(item) if unseen is None else _unseen(item.id, unseen)
 
     def decide(self, item: JudgeInput) -> Verdict:
         """Return the verdict on one completion, with what spoke for it most."""
-        trained = self.trained
-        table = standardised(
-            np.array(self.tabular.row(item)),
-            trained.mean.astype(np.float64),
-            trained.scale.astype(np.float64),
-        )
-        columns = trained.columns.astype(np.float64) * table
-        points = dict(zip(self.tabular.names, columns.T.tolist(), strict=True))
-        for name, text, known in zip(VIEWS, self.texts, trained.views, strict=True):
+        numbers = self.numbers
+        table = standardised(np.array(self.tabular.row(item)), numbers.mean, numbers.scale)
+        points = (numbers.columns * table).T
+        found = [_Found("", list(self._places), points[list(self._places.values())])]
+        for name, text, weights in zip(VIEWS, self.texts, numbers.terms, strict=True):
             row = text.row(view(name, item.response))
             places = list(row)
-            weights = known.weights[:, places].astype(np.float64) * np.array(list(row.values()))
-            where = "" if name == "whole" else f" in the {name}"
-            for place, values in zip(places, weights.T.tolist(), strict=True):
-                points[f'"{known.terms[place]}"{where}'] = values
+            points = weights[places] * np.array(list(row.values()))[:, None]
+            names = [text.terms[place] for place in places]
+            found.append(_Found(name, names, points))
         # sums of exact products by fsum: the same on every machine
-        scores = [
-            math.fsum([float(trained.intercept[at]), *(values[at] for values in points.values())])
-            for at in range(len(BEHAVIOUR.names))
-        ]
-        chances = softmax([score / trained.facts.temperature for score in scores])
+        whole = np.concatenate([numbers.intercept, *(part.points for part in found)])
+        scores = [math.fsum(values) for values in whole.T.tolist()]
+        chances = softmax([score / self.trained.facts.temperature for score in scores])
         first, second = sorted(range(len(BEHAVIOUR.names)), key=lambda at: -chances[at])[:2]
-        margins = [(values[first] - values[second], name) for name, values in points.items()]
-        best = sorted(margins, key=lambda pair: (-pair[0], pair[1]))[:_SHOWN]
+        best = _best(found, whole[1:, first] - whole[1:, second])
         chance = f"p {chances[first]:.2f}, next {BEHAVIOUR.names[second]} {chances[second]:.2f}"
         evidence = ", ".join(f"{name} {margin:+.2f}" for margin, name in best)
         return Verdict(
@@ -122,6 +170,22 @@ class DistilledJudge:
             reason=f"{chance}; {evidence}",
             probabilities=rounded(BEHAVIOUR.names, chances),
         )
+
+
+def _best(found: Sequence[_Found], margins: Values) -> list[tuple[float, str]]:
+    """Return the features that spoke for a label most, equal ones by name.
+
+    Args:
+        found: the parts.
+        margins: of all their features, part after part.
+    """
+    least = np.partition(margins, -_SHOWN)[-_SHOWN] if len(margins) > _SHOWN else -np.inf
+    sizes = list(itertools.accumulate((len(part.names) for part in found), initial=0))
+    named = []
+    for at in np.flatnonzero(margins >= least).tolist():
+        place = bisect_right(sizes, at) - 1
+        named.append((float(margins[at]), found[place].words(at - sizes[place])))
+    return sorted(named, key=lambda pair: (-pair[0], pair[1]))[:_SHOWN]
 
 
 def by_content(rows: Iterable[OutOfFold]) -> dict[str, OutOfFold]:

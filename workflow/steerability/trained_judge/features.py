@@ -11,7 +11,7 @@ import itertools
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,16 +34,35 @@ _NEGATION = re.compile(
     r"|zero|\w+n't)"
 )
 _REACH = 8
+_MOST_WORDS = 100_000
 _ANY_SCORE = -math.inf
+
+
+class _Negates(dict[str, bool]):
+    """Word → whether it is a negation, found out once."""
+
+    def __missing__(self, word: str) -> bool:
+        if len(self) >= _MOST_WORDS:
+            self.clear()
+        self[word] = negation = _NEGATION.fullmatch(word) is not None
+        return negation
+
+
+_NEGATES = _Negates()
 
 
 def negated_words(text: str) -> list[str]:
     """Return words in lower case; the eight after a negation in a clause are marked ``no_``."""
-    words = []
+    words: list[str] = []
     for clause in _CLAUSE.split(text.lower().replace("’", "'")):
+        found = _WORD.findall(clause)
+        negates = list(map(_NEGATES.__getitem__, found))
+        if True not in negates:
+            words += found
+            continue
         left = 0
-        for word in _WORD.findall(clause):
-            if _NEGATION.fullmatch(word):
+        for word, negation in zip(found, negates, strict=True):
+            if negation:
                 left = _REACH
                 words.append(word)
             else:
@@ -60,13 +79,13 @@ def terms(text: str, common: Collection[str]) -> list[str]:
         common: words that are no terms by themselves; they stay in pairs and triples.
     """
     words = negated_words(text)
-    pairs = itertools.pairwise(words)
-    triples = zip(words, words[1:], words[2:], strict=False)
-    return [
-        *(word for word in words if word not in common),
-        *map(" ".join, pairs),
-        *map(" ".join, triples),
-    ]
+    return [*(word for word in words if word not in common), *_runs(words)]
+
+
+def _runs(words: Sequence[str]) -> Iterator[str]:
+    """Yield the pairs of words, then the triples."""
+    yield from map(" ".join, itertools.pairwise(words))
+    yield from map(" ".join, zip(words, words[1:], words[2:], strict=False))
 
 
 def opening(response: str, words: int) -> str:
@@ -130,13 +149,23 @@ class Text:
 
     @cached_property
     def _column(self) -> dict[str, int]:
-        return {term: at for at, term in enumerate(self.terms) if self.rarity[at] > 0}
+        return {
+            term: at
+            for at, term in enumerate(self.terms)
+            if self.rarity[at] > 0 and term not in self.common
+        }
+
+    @cached_property
+    def _rarities(self) -> list[float]:
+        rarities: list[float] = self.rarity.tolist()
+        return rarities
 
     def row(self, text: str) -> dict[int, float]:
         """Return the values of a text's known terms by column, in the order of the columns."""
-        column = self._column
-        known = Counter(column[term] for term in terms(text, self.common) if term in column)
-        values = {at: (1.0 + math.log(known[at])) * float(self.rarity[at]) for at in sorted(known)}
+        words = negated_words(text)
+        known = Counter(map(self._column.get, itertools.chain(words, _runs(words))))
+        counts = sorted((at, count) for at, count in known.items() if at is not None)
+        values = {at: (1.0 + math.log(count)) * self._rarities[at] for at, count in counts}
         length = math.sqrt(math.fsum(value * value for value in values.values()))
         return {at: value / length for at, value in values.items()}
 
@@ -178,10 +207,11 @@ class Tabular:
         values += [
             float(counts.get(group.name, 0)) for group in self.rules.rubric.convergence.groups
         ]
+        declines = bool(self.rules.refusal(item.response, measured, _ANY_SCORE))
         return [
             *values,
             max(-8.0, min(10.0, score)),
             float(bool(self.rules.nonsense(measured))),
-            float(bool(self.rules.refusal(item.response, measured, score))),
-            float(bool(self.rules.refusal(item.response, measured, _ANY_SCORE))),
+            float(declines and not score > self.rules.rubric.refusal.most_score),
+            float(declines),
         ]

@@ -5,7 +5,6 @@ when its bytes have the digest that its name says, and every shape is checked ag
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from safetensors.numpy import save
 from steerability.judges.rubric import Rubric
 from steerability.protocol.scale import BEHAVIOUR
 from steerability.support.canonical import canonical_json, sha256_file
+from steerability.support.documents import parse_json
 from steerability.support.errors import UserError
 from steerability.support.files import write_atomic
 from steerability.support.jsonl import explain
@@ -195,7 +195,7 @@ def read_trained(path: Path, columns: int | None = None) -> tuple[str, Trained]:
         with safe_open(str(file), framework="numpy") as opened:
             metadata = opened.metadata() or {}
             arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        facts = Facts.model_validate(json.loads(metadata[_ENTRY]))
+        facts = Facts.model_validate(parse_json(metadata[_ENTRY], file))
         if facts.labels != BEHAVIOUR.names:
             raise ValueError("it holds other labels")
         return digest, _of_arrays(arrays, facts, columns)

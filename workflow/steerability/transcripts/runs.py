@@ -1,8 +1,6 @@
 """The published runs as the sources table names them: ``transcripts/MODEL/MODE/FILE``."""
 
-import csv
 import hashlib
-import io
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import NamedTuple
 from steerability.fetch.sources import SourceFolder
 from steerability.suites.model import Suite
 from steerability.support.errors import UserError
+from steerability.support.tables import read_csv
 from steerability.transcripts import layout
 from steerability.transcripts.layout import Benchmark, RunSettings
 from steerability.transcripts.parse import ParsedRun, Suffix, parse_log
@@ -114,11 +113,8 @@ def check_suffix(suffix: Suffix, table: Path, *, where: str) -> None:
     Raises:
         UserError: it is another text, or the table has no row for it.
     """
-    try:
-        rows = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8")))
-        pins = {row["intervention"]: (row["characters"], row["sha256"]) for row in rows}
-    except (OSError, UnicodeDecodeError, KeyError) as error:
-        raise UserError(f"the table of suffixes cannot be read: {error}", where=table) from error
+    rows = read_csv(table, ("intervention", "characters", "sha256"))
+    pins = {row["intervention"]: (row["characters"], row["sha256"]) for row in rows}
     found = str(len(suffix.text)), hashlib.sha256(suffix.text.encode()).hexdigest()
     if pins.get(suffix.name) != found:
         characters, pinned = pins.get(suffix.name, ("no", "none"))

@@ -7,8 +7,11 @@ the store is not parsed again.
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
 
 from steerability.fetch.sources import SourceFolder
 from steerability.protocol.conversation import Conversation
@@ -30,6 +33,27 @@ from steerability.transcripts.runs import (
 
 FORMAT = 1
 """Raised when the same log would be read into other values."""
+
+
+class _StoredJudge(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    model: str
+    max_output_tokens: int
+
+
+class _Stored(BaseModel):
+    """What is read of a stored record of a log."""
+
+    model_config = ConfigDict(strict=True)
+
+    prompt: str
+    response: str
+    thinking: str | None
+    thinking_cut: bool
+    label: str
+    reason: str
+    judge: _StoredJudge
 
 
 class PublishedModel(NamedTuple):
@@ -104,7 +128,6 @@ def transcribe_model(
     """
     for name in files_of(runs):
         sources.read(name)
-    store.check_writable()
     wanted = len(suite.scenarios) * len(runs)
     columns, made = [], 0
     with Progress("transcribe", wanted, log=log, unit="") as progress:
@@ -135,9 +158,10 @@ def _cells(
         "suite": suite.digest,
     }
     keys = [{**key, "record": number} for number in range(1, len(suite.scenarios) + 1)]
-    found = [store.get(one) for one in keys]
+    found = [store.get(one, fits=_Stored.model_validate) for one in keys]
     made = 0
     if None in found:
+        store.check_writable()
         settings = settings_of(sources, run)
         parsed = read_run(sources, run, suite, suffixes)
         for place, (one, record) in enumerate(zip(keys, parsed.records, strict=True)):
@@ -170,12 +194,17 @@ def _rows(
         response = _response(model, run, scenario, key, value)
         label_key = {"kind": "published_label", "completion": key, "judge": value["judge"]}
         verdict = {"label": value["label"], "reason": value["reason"], "probabilities": None}
-        if store.get(label_key) is None:
+        if store.get(label_key, fits=partial(_is_verdict, verdict)) is None:
             store.put(label_key, verdict)
         rows.append(
             (response, Label(id=response.id, judge=judge, key=digest(label_key), **verdict))
         )
     return rows
+
+
+def _is_verdict(verdict: dict[str, Any], stored: Any) -> None:
+    if stored != verdict:
+        raise ValueError("another label than that of the log")
 
 
 def _response(

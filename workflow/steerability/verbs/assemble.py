@@ -8,9 +8,8 @@ import typer
 from steerability.config.read_study import SPEC_HELP, read_study
 from steerability.generate.assemble import Order, join
 from steerability.protocol.response import Choice, Response
-from steerability.suites.model import Suite
-from steerability.support.jsonl import read_record, write_records
-from steerability.support.options import named_values
+from steerability.suites.stored import read_suites
+from steerability.support.jsonl import write_records
 
 
 def assemble(
@@ -23,9 +22,8 @@ def assemble(
 ) -> None:
     """Join a model's plan and outputs to a task's responses or choices, in the order of the run."""
     study = read_study(spec)
-    files = named_values(suite, "NAME=FILE", where="--suite")
-    suites = {name: read_record(Path(file), Suite) for name, file in files.items()}
-    scenarios = [one.id for one in suites[study.task(task).suite].scenarios]
+    named = study.task(task).suite
+    scenarios = [one.id for one in read_suites(suite, [named])[named].scenarios]
     found = join(planned, outputs, Order([task], {task: scenarios}, study.interventions))
     rows: list[Response | Choice] = [*found.responses, *found.choices]
     write_records(output, rows)

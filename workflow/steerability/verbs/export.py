@@ -1,6 +1,5 @@
 """The verb ``export``."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from steerability.config.load import check_config, merge, read_yaml
 from steerability.config.model import Config
 from steerability.export.run import FinishedRun, read_run
 from steerability.report.tables.names import NOTE_HELP, parse_notes
+from steerability.support.documents import parse_json
 from steerability.support.errors import UserError
 
 # where things are on this machine, and everything that could have been chosen: no settings
@@ -107,7 +107,7 @@ def parameters(run: FinishedRun, config: Config | None) -> dict[str, Any]:
 
 
 def _json(text: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads(text))
-    except ValueError as error:
-        raise UserError(f"not JSON: {error}", where="--config") from error
+    content = parse_json(text, "--config")
+    if not isinstance(content, dict):
+        raise UserError("must hold a mapping of keys", where="--config")
+    return content

@@ -6,6 +6,7 @@ import typer
 
 from steerability.compare.folder import run_folder
 from steerability.compare.gate import check_limits, parse_limit
+from steerability.publish.manifest import MANIFEST, models_of, read_manifest, vouched_file
 
 # the options for the interventions of the published protocol, as limits
 _OPTIONS = {
@@ -46,7 +47,8 @@ def gate(
     """Hold a run against limits: status 0 where every interval's bound keeps them, else 1.
 
     Limits are per cent of valid outputs, or points for delta (pro - anti), authorised
-    (none - anti) and unauthorised (pro - none).
+    (none - anti) and unauthorised (pro - none). The table is read only if it is the one that
+    the run's manifest names, and has one row for each model whose completions the manifest names.
     """
     given = {
         "max_anti_convergence": max_anti_convergence,
@@ -61,7 +63,11 @@ def gate(
     }
     named = [f"{_OPTIONS[name]}{value:f}" for name, value in given.items() if value is not None]
     limits = [parse_limit(text) for text in (*named, *(limit or []))]
-    checks, judges = check_limits(run_folder(run), limits, model or [])
+    folder = run_folder(run)
+    manifest = read_manifest(folder / MANIFEST)
+    for table in ("rates.csv", "contrasts.csv"):
+        vouched_file(folder, manifest, table)
+    checks, judges = check_limits(folder, limits, model or [], models_of(manifest))
     for check in checks:
         print(check.line())
     failed = sum(not check.passed for check in checks)

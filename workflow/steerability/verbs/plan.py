@@ -8,11 +8,11 @@ from pydantic import ValidationError
 
 from steerability.plan.requests import PlannedRequest, PlanSpec, plan_requests, shard_of
 from steerability.protocol.intervention import Intervention
-from steerability.suites.model import Suite
+from steerability.suites.stored import read_suites
 from steerability.support.canonical import sha256_file
 from steerability.support.errors import UserError
 from steerability.support.files import read_text
-from steerability.support.jsonl import explain, read_record, read_records, write_records
+from steerability.support.jsonl import explain, read_records, write_records
 
 
 def plan(
@@ -65,10 +65,7 @@ def plan(
         wanted = PlanSpec.model_validate_json(spec)
     except ValidationError as error:
         raise UserError(explain(error), where="--spec") from error
-    suites = {}
-    for word in suite:
-        name, _, file = word.partition("=")
-        suites[name] = read_record(Path(file), Suite)
+    suites = read_suites(suite, (task.suite for task in wanted.tasks))
     text = None if template is None else read_text(template)
     shards: list[list[PlannedRequest]] = [[] for _ in outputs]
     requests = plan_requests(

@@ -11,10 +11,9 @@ from steerability.protocol.label import Label
 from steerability.protocol.response import Choice, Response
 from steerability.score.cells import Joined, join, judges_of, read_model_facts, write_cells
 from steerability.score.choices import rows_of, write_choices
-from steerability.suites.model import Suite
+from steerability.suites.stored import read_suites
 from steerability.support.files import write_atomic
-from steerability.support.jsonl import read_record, read_records
-from steerability.support.options import named_values
+from steerability.support.jsonl import read_records
 
 Files = list[Path] | None
 
@@ -36,8 +35,7 @@ def score(
 ) -> None:
     """Join responses, labels and the small tables into what everything after it reads."""
     study = read_study(spec)
-    files = named_values(suite, "NAME=FILE", where="--suite")
-    suites = {name: read_record(Path(file), Suite) for name, file in files.items()}
+    suites = read_suites(suite, (task.suite for task in study.tasks))
     tables = Joined(
         models=read_model_facts(models),
         suites={task.name: suites[task.suite].name for task in study.tasks},

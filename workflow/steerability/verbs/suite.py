@@ -18,6 +18,7 @@ SCHEMA_HEADER = (
     "# Form of a suite file, printed from steerability.suites.model by\n"
     "# steerability suite --schema > workflow/schemas/suite.schema.yaml\n"
 )
+COLUMNS = ("scenarios", "answers", "twins", "twins' answers", "learn", "test")
 
 
 def suite(
@@ -44,7 +45,8 @@ def suite(
 ) -> None:
     """Check a suite of scenarios: form, categories, repeated ids, prompts that are too alike.
 
-    Prints the scenarios of each category, the two most alike prompts and the suite's digest.
+    Prints what each category holds (scenarios, answers, twins, splits), the two most alike
+    prompts and the suite's digest.
     """
     if schema:
         print(schema_text(), end="")
@@ -70,11 +72,19 @@ def schema_text() -> str:
 
 def describe(checked: Suite) -> str:
     """Return what the verb prints about a suite, one fact to a line."""
-    counts = checked.counts()
-    width = max(map(len, counts))
     title = f"{checked.name} {checked.version}: {len(checked.scenarios)} scenarios"
     lines = [f"{title}, licence {checked.licence or 'none'}"]
-    lines += [f"  {category:<{width}}  {count:>3}" for category, count in counts.items()]
+    width = max(len(category.id) for category in checked.categories)
+    rows: list[tuple[str, ...]] = [("", *COLUMNS)]
+    for category in checked.categories:
+        rows.append((category.id, *map(str, _held(checked, category.id))))
+    rows.append(("all", *map(str, _held(checked, None))))
+    lines += [
+        f"  {name:<{width}}"
+        + "".join(f"  {value:>{len(top)}}" for top, value in zip(COLUMNS, values, strict=True))
+        for name, *values in rows
+    ]
+    lines.append(f"split seed: {checked.split_seed}")
     pair = nearest_pair(checked.scenarios)
     lines.append(
         "nearest pair: none shares three words in a row"
@@ -84,3 +94,18 @@ def describe(checked: Suite) -> str:
     )
     lines.append(f"digest: {checked.digest}")
     return "\n".join(lines)
+
+
+def _held(checked: Suite, category: str | None) -> tuple[int, ...]:
+    """Return one number for each of ``COLUMNS``, of a category or, for None, of all."""
+    held = [one for one in checked.scenarios if category in (None, one.category)]
+    splits = [checked.split_of(one) for one in held]
+    twins = [one.twin for one in held if one.twin is not None]
+    return (
+        len(held),
+        sum(one.answers is not None for one in held),
+        len(twins),
+        sum(twin.answers is not None for twin in twins),
+        splits.count("learn"),
+        splits.count("test"),
+    )

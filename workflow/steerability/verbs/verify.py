@@ -12,6 +12,7 @@ from steerability.publish.manifest import (
     build_manifest,
     differences,
     first_difference,
+    input_changes,
     read_expected,
     read_manifest,
 )
@@ -41,8 +42,9 @@ def verify(
 ) -> None:
     """Check every digest of a run, and make a random sample of its cells again.
 
-    Exit status 1 when a file is missing, added or changed, a digest is not the expected one, or
-    a cell comes out otherwise; the stage named is the first, in the flow's order, that differs.
+    Exit status 1 when a file is missing, added or changed, one that the config named is another
+    now, a digest is not the expected one, or a cell comes out otherwise; the stage named is the
+    first, in the flow's order, that differs.
     """
     manifest = read_manifest(folder / MANIFEST)
     here = build_manifest(manifest.run, folder)
@@ -50,6 +52,15 @@ def verify(
     if faults:
         _report(faults, f"{len(faults)} file(s) are not as the manifest says")
     print(f"verify: {len(here.files)} files are as the manifest says, digest {here.digest}")
+    inputs = input_changes(manifest.inputs)
+    if inputs.changed:
+        what = f"{len(inputs.changed)} file(s) that the config names are not those of the run"
+        _report(inputs.changed, f"{what}; run the workflow again")
+    if manifest.inputs:
+        here_too = len(manifest.inputs) - len(inputs.missing)
+        print(f"verify: {here_too} files that the config names are those of the run")
+    if inputs.missing:
+        print(f"verify: not here to be compared: {', '.join(inputs.missing)}")
     if expected is not None:
         stage = first_difference(read_expected(expected), here)
         if stage is not None:

@@ -19,6 +19,7 @@ from steerability.protocol.design import Design
 from steerability.protocol.scale import JUDGE_FAILED, Scale
 from steerability.report.long_tables import Row, number
 from steerability.support.files import write_atomic
+from steerability.support.text import for_line
 
 # width of a column of a paper, inches: every figure is readable at it
 COLUMN = 3.5
@@ -55,10 +56,10 @@ _RC: dict[Any, Any] = {
     "legend.handlelength": 1.2,
     "legend.columnspacing": 1.2,
     "svg.fonttype": "path",
+    # names and notes are texts: a dollar sign in them begins no formula
+    "text.parse_math": False,
     "svg.hashsalt": "steerability",
     "text.color": INK,
-    # labels and names are text: "$" in them begins no formula
-    "text.parse_math": False,
     "xtick.labelsize": 7.5,
     "ytick.labelsize": 7.5,
     "xtick.major.width": 0.6,
@@ -106,7 +107,12 @@ def save(figure: Figure, folder: Path, name: str, title: str, caption: str) -> l
     """
     title, caption = plain(title), plain(caption)
     formats: dict[str, dict[str, str | None]] = {
-        "svg": {"Date": None, "Creator": None, "Title": title, "Description": caption},
+        "svg": {
+            "Date": None,
+            "Creator": None,
+            "Title": for_line(title),
+            "Description": for_line(caption),
+        },
         "png": {"Software": None},
     }
     written = []

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from tabulate import tabulate
+
+from steerability.support.text import for_html, for_latex, for_markdown
 
 DASH = "–"
 
@@ -21,7 +22,7 @@ class Block:
 
 def markdown_grid(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     """Return a padded Markdown table; numbers stay the text they are."""
-    escaped = [[cell.replace("|", "\\|") for cell in line] for line in body]
+    escaped = [[for_markdown(cell) for cell in line] for line in body]
     return str(tabulate(escaped, headers=header, tablefmt="github", disable_numparse=True))
 
 
@@ -52,18 +53,8 @@ def _tabular(block: Block) -> str:
     return "\n".join(parts) + "\n"
 
 
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "Δ": r"$\Delta$",
-    "–": "--",
-    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
-
-
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(mark, mark) for mark in text)
+    return for_latex(text).replace("Δ", r"$\Delta$").replace("–", "--")
 
 
 def html(blocks: Sequence[Block]) -> str:
@@ -82,13 +73,13 @@ def html(blocks: Sequence[Block]) -> str:
 
 
 def _html_block(block: Block) -> str:
-    above = f"<h2>{escape(block.heading)}</h2>\n" if block.heading else ""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in block.header)
+    above = f"<h2>{for_html(block.heading)}</h2>\n" if block.heading else ""
+    head = "".join(f'<th scope="col">{for_html(cell)}</th>' for cell in block.header)
     lines = []
     for name, *values in block.body:
-        data = "".join(f"<td>{escape(value)}</td>" for value in values)
-        lines.append(f'<tr><th scope="row">{escape(name)}</th>{data}</tr>')
+        data = "".join(f"<td>{for_html(value)}</td>" for value in values)
+        lines.append(f'<tr><th scope="row">{for_html(name)}</th>{data}</tr>')
     return (
-        f"{above}<table>\n<caption>{escape(block.caption)}</caption>\n"
+        f"{above}<table>\n<caption>{for_html(block.caption)}</caption>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(lines) + "\n</tbody>\n</table>\n"
     )
