@@ -428,7 +428,7 @@
     $("cell-title").textContent = `${scenario(cell).id}, ${model(cell)}`;
     const of_task = data.tasks.length > 1 ? `Task ${task(cell).name}. ` : "";
     const nodes = [make("p", { class: "caption", text: `${of_task}${category(cell).title}. The output that the address names is the framed one, under “${under(cell)}”.` }), ...others(cell)];
-    if (of.context) nodes.push(make("h3", { text: "Background" }), text(of.context, ""));
+    if (of.context) nodes.push(make("h3", { text: "Background, as judges read it" }), text(of.context, ""));
     nodes.push(make("h3", { text: task(cell).twins ? "Benign twin of the scenario" : "Scenario" }), text(of.prompt, ""), make("div", { class: "sides" }, ...beside.map((one) => side(one, cell, of))));
     $("cell-body").replaceChildren(...nodes);
     const here = shown.indexOf(cell);

@@ -252,7 +252,7 @@ def _parts(run: Run, task: Task, lines: list[Line], contrasts: tuple[Contrast, .
 def _rate_note(run: Run, task: Task, headline: tuple[Contrast, ...]) -> str:
     scale = scale_of(run.study, task)
     invalid = [scale.outcome(name).words for name in scale.invalid]
-    kept_out = ", ".join([*invalid, "failed by the judge"])
+    kept_out = " or ".join([*invalid, "failed by the judge"])
     method = "a bootstrap's over scenarios" if run.study.samples > 1 else "Wilson's"
     gap = "; a shift's is a paired bootstrap's, or what contrasts.csv names" if headline else ""
     return (
