@@ -1,6 +1,6 @@
 """Labels a CPU second of the judges that need no network and no engine.
 
-``PYTHONPATH=workflow python benchmarks/judge_speed.py results/RUN/responses/TASK/*.jsonl``
+``PYTHONPATH=workflow .venv/bin/python benchmarks/judge_speed.py RUN/responses/TASK/*.jsonl``
 prints one line a judge: labels, the fastest of several passes, and a digest of all that was said.
 To compare two versions of the code, run it by turns with either on ``PYTHONPATH``, in one sitting:
 only the ratio holds on a busy machine, and the digests must be equal.
