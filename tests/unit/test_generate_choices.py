@@ -339,6 +339,6 @@ def test_an_endpoint_takes_neither_adapters_nor_answers(bench, field):
     request = choices(bench)[0] if field == "answers" else text(bench, "a", (bench.use("lora"),))
     write_records(bench.requests, [request])
     endpoint = Endpoint("http://127.0.0.1:9/v1", "m", None, 1)
-    with pytest.raises(UserError, match="neither adapters nor answers|no log-probabilities"):
+    with pytest.raises(UserError, match=r"neither adapters nor answers|no log-probabilities"):
         query(endpoint, bench.requests, bench.output, Store(bench.store))
     assert not bench.store.exists()
