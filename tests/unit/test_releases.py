@@ -159,7 +159,9 @@ def test_the_gate_reads_only_what_the_manifest_vouches_for(
     assert cli.run(["gate", str(run), *LIMIT]) == 1
     assert "FAIL beta: convergence@anti is not known" in capsys.readouterr().out
     table.write_text(text)
-    manifest.write_text(vouching.replace("responses/behaviour/beta.jsonl", "responses/behaviour/alpha2.jsonl"))
+    manifest.write_text(
+        vouching.replace("responses/behaviour/beta.jsonl", "responses/behaviour/alpha2.jsonl")
+    )
     refused(run, "the manifest's digest is not that of its files", capsys)
     manifest.unlink()
     refused(run, "the run is not finished", capsys)

@@ -43,7 +43,9 @@ def replace(path: Path, old: str, new: str) -> None:
 def place(tmp_path: Path) -> Place:
     """A run of which suite and texts are made."""
     place = Place(tmp_path / "small").create()
-    made = place.snakemake("--", "results/small/suites/small.json", "results/small/interventions.jsonl")
+    made = place.snakemake(
+        "--", "results/small/suites/small.json", "results/small/interventions.jsonl"
+    )
     assert made.returncode == 0, made.stdout + made.stderr
     return place
 
