@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 import textwrap
-import time
 from pathlib import Path
 from typing import Any
 
@@ -486,14 +485,6 @@ def test_an_intervention_needs_a_name(name: str | None, part: str) -> None:
     with pytest.raises(UserError, match=part) as caught:
         read_recipes(json.dumps([named]))
     assert "\n" not in str(caught.value) and "--spec" in str(caught.value)
-
-
-def test_loading_is_quick() -> None:
-    """Snakemake loads the suite each time it starts; the bound leaves room for a busy machine."""
-    load_suite(BUILTIN)
-    started = time.process_time()
-    load_suite(BUILTIN)
-    assert time.process_time() - started < 0.3
 
 
 def test_a_pilot_is_the_first_scenarios_of_each_category() -> None:
