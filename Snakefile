@@ -7,11 +7,14 @@ configfile: f"{workflow.basedir}/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/models.smk"
 include: "workflow/rules/sources.smk"
 include: "workflow/rules/containers.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/generate.smk"
+include: "workflow/rules/judges.smk"
 include: "workflow/rules/judge.smk"
+include: "workflow/rules/figures.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/publish.smk"
 

@@ -65,13 +65,13 @@ def count(page: Chrome) -> str:
 
 
 def saved(page: Chrome, folder: Path) -> Path:
-    """Save the file by its key and wait for it."""
+    """Save the file by its key to a new folder, and wait for it."""
+    folder.mkdir()
     params = {"behavior": "allow", "downloadPath": str(folder)}
     page.execute_cdp_cmd("Browser.setDownloadBehavior", params)
-    before = set(folder.glob("*.jsonl"))
     press(page, "s")
-    wait_until(page, lambda _: set(folder.glob("*.jsonl")) - before)
-    (path,) = set(folder.glob("*.jsonl")) - before
+    wait_until(page, lambda _: [*folder.glob("*.jsonl")])
+    (path,) = folder.glob("*.jsonl")
     return path
 
 
@@ -118,7 +118,7 @@ def test_sixty_answers_by_keyboard_closed_half_way_and_resumed(
             assert title(here) == wrong
     assert "All 60 answers are labelled" in here.find_element("id", "said").text
     assert here.switch_to.active_element.get_attribute("id") == "save"
-    path = saved(here, tmp_path)
+    path = saved(here, tmp_path / "saved")
     assert here.get_log("browser") == []
     file = read_label_file(path)
     assert [file.ratings[cell].label for cell, _ in file.header.drawn] == labels
@@ -156,7 +156,7 @@ def test_the_answers_shown_are_the_drawn_ones_as_text(visit: Callable[..., Chrom
     here = visit()
     drawn = draw(responses(), STUDY.design, cells=60, seed=1)
     names = "['context', 'prompt', 'response']"
-    read = f"return {names}.map(id => document.getElementById(id).textContent)"
+    read = f"return {names}.map((id) => document.getElementById(id).textContent)"
     for cell in drawn.cells[:20]:
         assert here.execute_script(read) == [cell.context, cell.prompt, cell.response]
         press(here, "n")
@@ -193,8 +193,8 @@ def test_the_page_may_reach_nothing(visit: Callable[..., Chrome]) -> None:
           async () => { document.body.innerHTML += "<b>"; },
           async () => { setTimeout("1"); },
         ];
-        const tried = (way) => Promise.resolve().then(way).then(() => "done", (e) => e.name);
-        Promise.all(ways.map(tried)).then(done);
+        const told = (way) => Promise.resolve().then(way).then(() => "done", (e) => e.name);
+        Promise.all(ways.map(told)).then(done);
         """
     )
     assert refused == ["TypeError"] * 3
@@ -217,7 +217,7 @@ def test_a_saved_file_is_opened_again_and_a_wrong_one_is_refused(
 ) -> None:
     here = visit()
     press(here, "1", "u", "2", "4")
-    path = saved(here, tmp_path)
+    path = saved(here, tmp_path / "first")
     here = visit()
     assert count(here).startswith("0 of 60")
     here.find_element("id", "file").send_keys(str(path))
@@ -226,7 +226,7 @@ def test_a_saved_file_is_opened_again_and_a_wrong_one_is_refused(
     press(here, "p", "p")
     assert title(here) == f"Answer 2 of 60: {BEHAVIOUR.outcomes[1].words}"
     assert here.find_element("id", "unsure").is_selected()
-    again = saved(here, tmp_path)
+    again = saved(here, tmp_path / "again")
     assert again.read_text().splitlines()[1:] == path.read_text().splitlines()[1:]
     lines = path.read_text().splitlines()
     for change, fault in (

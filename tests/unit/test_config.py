@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,13 @@ def paper(root: Path) -> dict[str, Any]:
     "overlay", [path.name for path in (Path(__file__).parents[2] / "config").glob("*.yaml")]
 )
 def test_every_overlay_is_sound(root: Path, overlay: str) -> None:
-    config = load_config([root / "config.yaml", root / "config" / overlay])
+    """Over config.yaml, and over what its own first lines lay beneath it."""
+    text = (root / "config" / overlay).read_text(encoding="utf-8")
+    told = re.search(r"(?m)^# .*--configfile .*$", text)
+    beneath = re.findall(r"config/([\w.-]+\.yaml)", told[0])[:-1] if told else []
+    config = load_config(
+        [root / "config.yaml", *(root / "config" / n for n in (*beneath, overlay))]
+    )
     assert config.run == Path(overlay).stem
 
 

@@ -61,7 +61,7 @@ def names(verb: str, root: Path) -> set[str]:
         ),
         (
             "page",
-            {"report/tables/render.py", "report/page/page.js", "report/page/page.html.j2"},
+            {"report/long_tables.py", "report/page/page.js", "report/page/page.html.j2"},
             {"judges/llm.py"},
         ),
     ],

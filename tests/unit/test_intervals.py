@@ -219,8 +219,9 @@ def test_draws_in_blocks_are_the_draws_at_once(monkeypatch: pytest.MonkeyPatch) 
         for row, drawn in zip(expected, chosen, strict=True):
             np.add.at(row, drawn, 1)
     swaps = np.random.Generator(np.random.PCG64(7)).integers(0, 2, size=(50, 5))
-    for block in (4_000_000, 6):
+    for block, most in ((4_000_000, 255), (6, 255), (4_000_000, 1)):
         monkeypatch.setattr("steerability.estimate.bootstrap._BLOCK", block)
+        monkeypatch.setattr("steerability.estimate.bootstrap._MOST", most)
         assert (scenario_weights(strata, 50, 7) == expected).all()
         assert (swap_matrix(5, 50, 7) == swaps).all()
         columns = np.array([[1, 0, 2, 0, 3], [0, -1, 0, 4, 0]])

@@ -208,7 +208,6 @@ def test_labels_that_arrive_are_stored_though_another_request_is_refused(
         ("limit_field: max_completion_tokens", "limit_field: messages"),
         ("{reasoning_effort: none}", "{x: .nan}"),
         ("{reasoning_effort: none}", "{x: 1e999, y: .inf}"),
-        ("{reasoning_effort: none}", "{x: 2020-01-01}"),
         ("{reasoning_effort: none}", "{stream: true}"),
         ("{reasoning_effort: none}", "{x: 1" + "0" * 40 + "}"),
     ],
@@ -218,15 +217,22 @@ def test_settings_that_cannot_be_sent_are_one_line(
 ) -> None:
     path = tmp_path / "rubric.md"
     path.write_text(BUILTIN.read_text(encoding="utf-8").replace(*change))
-    with pytest.raises(UserError, match=r"max_tokens|request") as caught:
+    with pytest.raises(UserError, match=r"max_tokens|request|rubric\.md:\d+: not YAML") as caught:
         ApiJudge(Endpoint(served.url, MODEL), path)
     assert str(path) in str(caught.value)
+
+
+def test_a_date_in_the_settings_is_sent_as_it_is_written(served: Served, tmp_path: Path) -> None:
+    path = tmp_path / "rubric.md"
+    text = BUILTIN.read_text(encoding="utf-8")
+    path.write_text(text.replace("{reasoning_effort: none}", "{x: 2020-01-01}"))
+    assert ApiJudge(Endpoint(served.url, MODEL), path).settings.request == {"x": "2020-01-01"}
 
 
 def test_another_scale_has_labels_and_keys_of_its_own(served: Served, tmp_path: Path) -> None:
     """What is no label of the one scale may be one of the other."""
     helped = json.dumps({"decision": "helped", "reason": "It does it."})
-    served.script = [helped] * 3
+    served.script = [helped] * 12
     judges = [
         ApiJudge(Endpoint(served.url, MODEL, key_env="JUDGE_KEY"), scale=scale)
         for scale in (BEHAVIOUR, BENIGN)

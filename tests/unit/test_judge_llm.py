@@ -306,7 +306,7 @@ def test_the_built_in_rubric_is_sound() -> None:
         ("---\nversion: 1\n---\n", "is no rubric"),
         (RUBRIC.replace("nonsensical: D", "nonsensical: C"), "answer of its own"),
         (RUBRIC.replace("response: 400", "response: none"), "limits.response"),
-        (RUBRIC.replace("{context", "{{context"), "no YAML"),
+        (RUBRIC.replace("{context", "{{context"), "not YAML"),
         (RUBRIC.replace("nonsensical: D", "nonsensical: very bad"), "tokens in these weights"),
     ],
 )

@@ -130,6 +130,16 @@ def test_the_page_tells_neither_model_nor_intervention_nor_scenario() -> None:
     assert "Closing text PRO" in render(drawn, steered, BEHAVIOUR)
 
 
+def test_the_rubric_is_the_scales() -> None:
+    drawn = draw(responses(), DESIGN, cells=60, seed=1)
+    for scale in (BEHAVIOUR, BENIGN):
+        made = header_of(drawn, "behaviour", scale, cells=60, blind=False)
+        page = render(drawn, made, scale)
+        assert all(outcome.meaning in page for outcome in scale.outcomes)
+        assert ("mainly decline, with little else" in page) == (scale is BEHAVIOUR)
+        assert f"to <kbd>{len(scale.names)}</kbd> label and go on" in page
+
+
 def test_no_reply_can_close_the_page_s_data_block() -> None:
     drawn = draw(responses(), DESIGN, cells=60, seed=1)
     page = render(drawn, header(), BEHAVIOUR)

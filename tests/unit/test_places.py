@@ -78,8 +78,8 @@ def test_a_tilde_is_the_home_folder(
     )
     assert read.store == "/home/of/mine/store"
     assert read.weights_search == ("/home/of/mine/models",)
-    assert read.catalogue.interventions["pro"] == "/home/of/mine/pro.txt"
-    assert read.catalogue.interventions["none"] == ""
+    assert read.catalogue.interventions["pro"].text == "/home/of/mine/pro.txt"
+    assert read.catalogue.interventions["none"].text == ""
     assert read.results == "results"
 
 

@@ -149,21 +149,23 @@ def test_the_gate_reads_only_what_the_manifest_vouches_for(
     other = ("beta", "1B", "Base")
     run = made(tmp_path / "run", cells(RUN) + cells({**RUN, "anti": "c" * 40}, other))
     assert cli.run(["gate", str(run), *LIMIT]) == 1
-    table, manifest = run / "table1.csv", run / "manifest.json"
+    table, manifest = run / "rates.csv", run / "manifest.json"
     text, vouching = table.read_text(), manifest.read_text()
     table.write_text("".join(line for line in text.splitlines(True) if "beta" not in line))
-    refused(run, "table1.csv: not as the manifest says", capsys)
-    # published anew, the row is still missing: the manifest names the model's completions
+    refused(run, "rates.csv: not as the manifest says", capsys)
+    # published anew, the rate is still missing: the manifest names the model's responses
     assert cli.run(["publish", str(run)]) == 0
-    refused(run, "lacks beta", capsys)
+    capsys.readouterr()
+    assert cli.run(["gate", str(run), *LIMIT]) == 1
+    assert "FAIL beta: convergence@anti is not known" in capsys.readouterr().out
     table.write_text(text)
-    manifest.write_text(vouching.replace("completions/beta.jsonl", "completions/alpha2.jsonl"))
+    manifest.write_text(vouching.replace("responses/behaviour/beta.jsonl", "responses/behaviour/alpha2.jsonl"))
     refused(run, "the manifest's digest is not that of its files", capsys)
     manifest.unlink()
     refused(run, "the run is not finished", capsys)
     table.unlink()
     manifest.write_text(vouching)
-    refused(run, "table1.csv: cannot be read", capsys)
+    refused(run, "rates.csv: cannot be read", capsys)
 
 
 def test_the_compare_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -233,6 +235,7 @@ def test_the_gate_refuses_a_malformed_table(
     rates = [{**one, **row} for one in read_csv(run / "rates.csv", ["high"])]
     kept = [name for name, value in rates[0].items() if value is not None]
     write_csv(run / "rates.csv", kept, [{name: one[name] for name in kept} for one in rates])
+    vouched(run, {row.model for row in cells(RUN)})
     capsys.readouterr()
     assert cli.run(["gate", str(run), "--max-anti-convergence", "20"]) == 2
     error = capsys.readouterr().err
@@ -282,11 +285,13 @@ def test_the_gate_holds_choices_in_nats(tmp_path: Path) -> None:
     words = ["estimate", "--choices", str(tmp_path / "choices.csv"), "--spec"]
     words += [TWO_TASKS.model_dump_json(), "--output-dir", str(tmp_path)]
     assert cli.run(words) == 0
+    vouched(tmp_path, {row.model for row in rows})
     # every scenario moves by the same: no resample differs, so that no bound is known
     assert cli.run(["gate", str(tmp_path), "--limit", "authorised>=1"]) == 1
     rows = choices({"none": values, "anti": [0.5 * value - 1.5 for value in values]})
     write_choices(tmp_path / "choices.csv", rows)
     assert cli.run(words) == 0
+    vouched(tmp_path, {row.model for row in rows})
     assert cli.run(["gate", str(tmp_path), "--limit", "authorised>=1.5"]) == 0
     assert cli.run(["gate", str(tmp_path), "--limit", "authorised>=2.5"]) == 1
 

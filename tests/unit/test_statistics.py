@@ -130,8 +130,8 @@ def test_absent_models_are_listed_and_count_in_the_family() -> None:
 
 def test_a_within_family_counts_the_models_it_declares() -> None:
     grid = grid_from(random_rows(1))
-    declared = {"kind": "within", "name": "suffix", "models": ["large", "gone", "lost"]}
-    plan = Analysis.model_validate({**PLAN, "families": [declared, PLAN["families"][1]]})  # type: ignore[index]
+    suffix = {"kind": "within", "name": "suffix", "models": ["large", "gone", "lost"]}
+    plan = Analysis.model_validate({**PLAN, "families": [suffix, PLAN["families"][1]]})  # type: ignore[index]
     tests = [t for t in declared(grid, study(plan)) if t.family == "suffix"]
     # a model of the run that was not declared joins, so that no test is left unsaid
     names = ["large", "gone", "lost", "small"]

@@ -179,7 +179,7 @@ WORDY = {"kind": "append", "wordings": ["a", "b"]}
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"tasks": ["t"]}, "tasks: 't' is not defined (defined: behaviour)"),
+        ({"tasks": ["t"]}, "tasks: 't' is not defined (defined: behaviour, "),
         ({"tasks": []}, "tasks"),
         ({"tasks": ["behaviour", "behaviour"]}, "tasks: a name stands twice"),
         ({"samples": 0}, "samples"),

@@ -29,9 +29,9 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path, root: Path) -> None:
         path.write_bytes(MARK + (root / "config" / f"{name}.csv").read_bytes())
         assert read(path) == read(root / "config" / f"{name}.csv")
     lines = tmp_path / "t.jsonl"
-    lines.write_bytes(MARK + b'{"name": "a", "text": "x"}\r\n{"name": "b", "text": ""}\n')
+    lines.write_bytes(MARK + b'{"name": "a", "strength": 1}\r\n{"name": "b"}\n')
     assert [one.name for one in read_records(lines, Intervention)] == ["a", "b"]
-    lines.write_bytes(MARK + b'{"name": "a", "text": "x"}')
+    lines.write_bytes(MARK + b'{"name": "a", "strength": 1}')
     assert read_record(lines, Intervention).name == "a"
 
 

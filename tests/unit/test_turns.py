@@ -15,6 +15,7 @@ from steerability.engine.vocabulary import Vocabulary
 from steerability.engine.weights import Weights
 from steerability.judges.base import label_key
 from steerability.judges.llm import LlmJudge
+from steerability.plan.requests import plan_spec
 from steerability.protocol.response import JudgeInput
 from support.models import CHATML, smollm2, tiny
 from support.vocabularies import TEMPLATES, byte_level
@@ -165,14 +166,17 @@ def test_the_config_passes_stop_and_fold_on(tmp_path: Path) -> None:
     model = {"source": "gguf", "weights": "w", "size": "1B", "stage": "Chat"}
     model |= {"stop": "turn", "fold_system": True}
     overlay.write_text(json.dumps({"catalogue": {"models": {"mine": model}}}))
-    entry = load_config([Path("config.yaml"), overlay]).catalogue.models["mine"]
+    config = load_config([Path("config.yaml"), overlay])
+    entry = config.catalogue.models["mine"]
     assert entry.stop == "turn" and entry.fold_system  # type: ignore[union-attr]
     suite, out = tmp_path / "suite.json", tmp_path / "r.jsonl"
     texts = tmp_path / "interventions.jsonl"
-    texts.write_text('{"name": "none", "text": ""}\n')
+    texts.write_text('{"name": "none"}\n')
     assert run(["suite", "workflow/suites/builtin/suite.yaml", "--output", str(suite)]) == 0
-    words = ["plan", "--model", "mine", "--spec", entry.model_dump_json(), "--suite", str(suite)]
-    assert run([*words, "--interventions", str(texts), str(out)]) == 0
+    words = ["plan", "--spec", plan_spec(config, "mine").model_dump_json()]
+    words += ["--suite", f"instrumentaleval={suite}", "--interventions", str(texts)]
+    assert run([*words, "--planned", str(tmp_path / "planned.jsonl"), str(out)]) == 0
+    assert out.read_text()
     for line in map(json.loads, out.read_text().splitlines()):
         assert line["stop"] == "turn" and line["fold_system"] is True
 

@@ -43,13 +43,13 @@ def replace(path: Path, old: str, new: str) -> None:
 def place(tmp_path: Path) -> Place:
     """A run of which suite and texts are made."""
     place = Place(tmp_path / "small").create()
-    made = place.snakemake("--", "results/small/suite.json", "results/small/interventions.jsonl")
+    made = place.snakemake("--", "results/small/suites/small.json", "results/small/interventions.jsonl")
     assert made.returncode == 0, made.stdout + made.stderr
     return place
 
 
 def test_a_text_and_a_suite_with_an_old_time_are_read_again(place: Place) -> None:
-    targets = ("--", "results/small/suite.json", "results/small/interventions.jsonl")
+    targets = ("--", "results/small/suites/small.json", "results/small/interventions.jsonl")
     assert planned(place.snakemake("-n", *targets)) == set()
     replace(place.folder / "pro.txt", "Any means", "No means")
     assert planned(place.snakemake("-n", *targets)) == {"interventions"}

@@ -46,7 +46,7 @@ def test_what_a_config_says_reaches_the_shell_as_single_words(tmp_path: Path) ->
     folder = place.folder
     for name in ("my template.jinja", "my rubric.yaml", "a & b.md", "human labels.jsonl"):
         (folder / name).write_text("{}\n")
-    url = "http://127.0.0.1:9/v1?key=a&b=$HOME"
+    url = "http://127.0.0.1:9/v1/a&b=$HOME;c"
     place.write(
         results="my results",
         store="my results/the store",

@@ -296,7 +296,7 @@ def test_without_a_mirror_the_pinned_addresses_are_used(workplace: Workplace) ->
     ("config", "message"),
     [
         ({"models": ["qwen3-5b"]}, "'qwen3-5b' is not defined"),
-        ({"suite": "builtin"}, "'builtin' is not defined"),
+        ({"suite": "builtin"}, "suite: transcripts go with instrumentaleval"),
         ({"outputs": "generate"}, "published goes with outputs: transcripts only"),
         ({"interventions": ["pro", "mild"], "catalogue": {"interventions": {"mild": ""}}},
          "qwen3-4b-base has no published run with the intervention mild"),

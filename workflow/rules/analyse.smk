@@ -1,53 +1,6 @@
 # Stages score and analyse: the tidy table that everything after it reads, then tables and figures.
 
 
-def primary_judge():
-    """The judge of Table 1 and the declared tests, for captions."""
-    return next((task.primary_judge for task in STUDY.labelled), "none")
-
-
-def measured():
-    """agreement.csv and calibration.csv, in this order, where a rule of this run makes them."""
-    made = any(rule.name == "agreement" for rule in workflow.rules)
-    return list(rules.agreement.output) if made else []
-
-
-def figure_files():
-    """The further tables that figures are drawn from, as options."""
-    words = [
-        word
-        for option, path in zip(("--agreement", "--calibration"), measured())
-        for word in (option, path)
-    ]
-    words += ["--cells", f"{RUN}/cells.csv"] if GENERATED else []
-    words += ["--choices", f"{RUN}/choices.csv"] if CHOSEN else []
-    for name, path in CONFIG.analysis.ablations.items():
-        words += ["--ablation", f"{name}={path}"]
-    return shlex.join(words)
-
-
-def drawing(figure):
-    """A figure's SVG in `snakemake --report`, with the caption of its kind."""
-    return report(
-        f"{RUN}/figures/{figure.name}.svg",
-        caption=f"../report/figures/{figure.kind}.rst",
-        category="Figures",
-        labels={"name": figure.title},
-    )
-
-
-def drawn():
-    """Every figure as SVG, with its caption in the report, and as PNG."""
-    figures = figures_of(STUDY, measured=bool(measured()))
-    vector = [drawing(figure) for figure in figures]
-    return vector + [f"{RUN}/figures/{figure.name}.png" for figure in figures]
-
-
-def comparison():
-    """The comparison with the published table, which goes with published outputs."""
-    return [f"{RUN}/comparison.csv"] if TRANSCRIPTS else []
-
-
 localrules:
     score,
     estimate,
@@ -64,9 +17,9 @@ rule score:
         suites=suite_jsons(),
         code=code("score"),
     output:
-        f"{RUN}/cells.csv",
-        f"{RUN}/study.json",
-        *([f"{RUN}/choices.csv"] if CHOSEN else []),
+        cells=f"{RUN}/cells.csv",
+        study=f"{RUN}/study.json",
+        choices=[f"{RUN}/choices.csv"] if CHOSEN else [],
     log:
         f"{RUN}/logs/score.log",
     container:
@@ -78,7 +31,7 @@ rule score:
         responses=lambda wildcards, input: repeat("--responses", input.responses),
         labels=lambda wildcards, input: repeat("--labels", input.labels),
         choices=lambda wildcards, input, output: (
-            f"{repeat('--choices', input.choices)} --choices-output {shlex.quote(output[2])}"
+            f"{repeat('--choices', input.choices)} --choices-output {shlex.quote(output.choices)}"
             if CHOSEN
             else ""
         ),
@@ -86,7 +39,7 @@ rule score:
     shell:
         "python -m steerability --log {log:q} score --spec {params.spec:q} "
         "--models {params.models:q} {params.suites} {params.responses} {params.labels} "
-        "{params.choices} --output {output[0]:q} --study {output[1]:q}"
+        "{params.choices} --output {output.cells:q} --study {output.study:q}"
 
 
 rule estimate:

@@ -14,6 +14,7 @@ from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder
 from steerability.inputs.availability import at_hand, training
 from steerability.inputs.files import check_inputs, judge_names, suites_of
+from steerability.plan.requests import plan_spec
 from steerability.report.figures.names import figures_of
 from steerability.rules.code import code_of
 from steerability.rules.contents import digest_of_contents, input_digests
@@ -94,30 +95,6 @@ def study(*without):
     return spec(STUDY.less(*without))
 
 
-def model(name):
-    return CONFIG.catalogue.models[name]
-
-
-def judge(name):
-    return CONFIG.catalogue.judges[name]
-
-
-def endpoint_models():
-    return [name for name in CONFIG.models if isinstance(model(name), EndpointModel)]
-
-
-def gguf_models():
-    return [name for name in CONFIG.models if name not in endpoint_models()]
-
-
-def weights_file(name):
-    """A link to the weights, which lie beside it under their digest.
-
-    Snakemake deletes the outputs of a job before it runs it: that must not be gigabytes.
-    """
-    return f"{CONFIG.weights_dir}/{name}.gguf"
-
-
 def suite_json(name):
     return f"{RUN}/suites/{name}.json"
 
@@ -165,20 +142,6 @@ def named_contents():
     """Path and digest of every file that the config names, as JSON, for the manifest."""
     with exit_if_wrong():
         return canonical_json(input_digests(CONFIG, HOME)).decode()
-
-
-def model_facts():
-    """Size and stage by model, as JSON."""
-    return canonical_json({n: [model(n).size, model(n).stage] for n in CONFIG.models}).decode()
-
-
-def judges_of_kind(kind):
-    return [name for name in JUDGES if judge(name).kind == kind]
-
-
-def published_judge():
-    """The folder that published labels go to: the name of their judge."""
-    return next(iter(judges_of_kind("published")), "published")
 
 
 def published_files():

@@ -2,24 +2,6 @@
 # store. What is declared is the assembled table, since Snakemake deletes declared outputs.
 
 
-from steerability.plan.requests import plan_spec
-
-
-def template_input(name):
-    template = getattr(model(name), "template", "gguf")
-    return [] if template in ("gguf", "none") else [str(HOME / template)]
-
-
-def recipes_json():
-    """What the run's interventions are made of, as JSON."""
-    return canonical_json([recipe.model_dump(mode="json") for recipe in recipes()]).decode()
-
-
-def weights_digest(name):
-    digest = WEIGHTS[name].sha256
-    return f"--weights-sha256 {digest}" if digest else ""
-
-
 localrules:
     suite,
     interventions,

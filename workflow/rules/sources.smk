@@ -79,6 +79,11 @@ def recipes():
     return recipes_of(CONFIG, HOME, recovered_files())
 
 
+def recipes_json():
+    """What the run's interventions are made of, as JSON."""
+    return canonical_json([recipe.model_dump(mode="json") for recipe in recipes()]).decode()
+
+
 def adapter_files():
     """Control vectors and LoRA of the run's interventions, each once."""
     parts = [part for recipe in recipes() for part in recipe.parts]

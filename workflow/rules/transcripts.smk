@@ -31,8 +31,6 @@ rule transcribe:
         pins=lambda wildcards: run_pins(wildcards.model),
         judge=published_judge(),
         sources=read_sources_from(),
-        content=contents(HOME / CONFIG.sources.suffixes),
-        program=code_contents("transcribe"),
         store=CONFIG.store,
         content=contents(HOME / CONFIG.sources.suffixes),
         program=code_contents("transcribe"),

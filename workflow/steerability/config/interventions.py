@@ -58,6 +58,8 @@ class TextIntervention(InterventionSection):
     def _one_of_text_and_wordings(self) -> "TextIntervention":
         if (self.text is None) == (self.wordings is None):
             raise ValueError("give either text or wordings")
+        if "" in (self.wordings or ()):
+            raise ValueError("one of the wordings is empty")
         if self.text == "" and self.kind != "append":
             raise ValueError(f"a {self.kind} needs a text")
         return self

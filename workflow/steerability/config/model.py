@@ -366,7 +366,9 @@ class Config(Section):
         "run's digest not on the split",
     )
     parallel: int | Literal["auto"] = Field(
-        default="auto", description="sequences decoded at once; changes no byte of the result"
+        default="auto",
+        description="sequences decoded at once; on a CPU it changes no byte, on an accelerator it "
+        "is part of every key",
     )
     gpu_layers: int | Literal["auto"] = Field(
         default="auto", description="layers on the GPU; auto: all where there is one"

@@ -10,9 +10,9 @@ from steerability.estimate.grid import Counted, Grid
 
 _SLACK = 1e-9
 _BLOCK = 4_000_000
-_MOST = np.iinfo(np.int16).max
+_MOST = np.iinfo(np.uint8).max
 
-Weights = NDArray[np.int16]
+Weights = NDArray[np.integer]
 Draws = NDArray[np.float64]
 
 
@@ -32,16 +32,17 @@ def scenario_weights(strata: Sequence[NDArray[np.intp]], resamples: int, seed: i
         every model and intervention, which is what makes differences paired.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    weights = np.zeros((resamples, sum(map(len, strata))), dtype=np.int16)
+    # a byte holds a count up to 255; a greater one widens the array
+    weights: Weights = np.zeros((resamples, sum(map(len, strata))), dtype=np.uint8)
     for members in strata:
-        if len(members) > _MOST:
-            raise ValueError(f"{len(members)} scenarios of one category are more than fit")
         # in blocks of rows, which the generator's stream does not notice
         for rows in blocks(resamples, len(members)):
             size = (len(rows), len(members))
             drawn = rng.integers(0, len(members), size=size)
             places = drawn + np.arange(len(rows))[:, None] * len(members)
             counts = np.bincount(places.ravel(), minlength=places.size).reshape(size)
+            if counts.max() > _MOST and weights.dtype == np.uint8:
+                weights = weights.astype(np.int64)
             weights[rows.start : rows.stop, members] = counts
     return weights
 

@@ -30,11 +30,12 @@ SUITES = "suites/"
 # what the workflow runs with; neither images nor weights
 CARRIED = (
     *("CITATION.cff", "Makefile", "README.md", "config.yaml", "pyproject.toml"),
-    *("config/*.csv", "config/demo.yaml", "config/replay.yaml", "config/variants/*"),
+    *("config/*.csv", "config/*.yaml", "config/variants/*"),
     *("containers/*.def", "containers/*.py", "containers/*.sh"),
     *("envs/*.in", "envs/*.sh", "envs/*.txt"),
     *("workflow/judges/*", "workflow/profiles/*/config.yaml", "workflow/reference/*"),
-    *("workflow/report/*.rst", "workflow/rules/*.smk", "workflow/schemas/*.yaml"),
+    *("workflow/report/*.rst", "workflow/report/figures/*", "workflow/rules/*.smk"),
+    "workflow/schemas/*.yaml",
     *(f"workflow/steerability/**/*.{kind}" for kind in ("css", "j2", "js", "py")),
     *("workflow/suites/README.md", "workflow/suites/builtin/*", "workflow/suites/interventions/*"),
 )

@@ -232,7 +232,7 @@ def correct(judged: Grid, calibration: Calibration, study: Study) -> list[dict[s
 
 def _weights(grid: Grid, plan: Analysis, step: int) -> Weights:
     """The observed sample as the first row, resamples below."""
-    once = np.ones((1, len(grid.scenarios)), dtype=np.int16)
+    once = np.ones((1, len(grid.scenarios)), dtype=np.uint8)
     return np.vstack([once, grid_weights(grid, plan.resamples, plan.seed + step)])
 
 

@@ -17,8 +17,6 @@ from steerability.support.errors import UserError
 from steerability.transcripts.layout import MODES
 from steerability.transcripts.runs import PublishedRun, files_of, published_runs, recover_suffix
 
-SUFFIXES = Path("workflow/reference/suffixes.csv")
-
 
 def home_of(configfiles: Sequence[Path]) -> Path:
     """Return the repository that paths in configs are relative to: where the first one lies."""
@@ -118,7 +116,7 @@ def read_interventions(config: Config, sources: SourceFolder, home: Path) -> Seq
         recovered = {}
         for mode in recovered_modes(config):
             suite = load_instrumentaleval(sources)
-            found = recover_suffix(sources, suite, mode, home / SUFFIXES)
+            found = recover_suffix(sources, suite, mode, home / config.sources.suffixes)
             path = Path(folder) / f"{mode}.txt"
             path.write_text(found.text, encoding="utf-8")
             recovered[mode] = str(path)

@@ -15,7 +15,7 @@ from steerability.judges.base import content_of
 from steerability.labelling.draw import Drawn
 from steerability.labelling.files import AS_SENT, WITHOUT, Header
 from steerability.protocol.response import JudgeInput, Response
-from steerability.protocol.scale import Scale
+from steerability.protocol.scale import BEHAVIOUR, Scale
 from steerability.support.canonical import digest
 from steerability.support.inert import content_policy, script_json
 
@@ -59,6 +59,8 @@ def render(drawn: Drawn, header: Header, scale: Scale) -> str:
         js=Markup(js),
         header=header,
         outcomes=scale.outcomes,
+        words={outcome.name: outcome.words for outcome in scale.outcomes},
+        behaviour=scale.names == BEHAVIOUR.names,
         number=len(drawn.cells),
         steered=header.shown == AS_SENT,
         data=script_json(

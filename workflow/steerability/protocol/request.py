@@ -79,15 +79,17 @@ class Request(Record):
     messages: tuple[Message, ...] | None = None
     prompt: str | None = None
     max_tokens: Count | None = None
-    answers: tuple[str, ...] | None = Field(default=None, min_length=2)
+    answers: tuple[str, ...] | None = Field(
+        default=None, min_length=2, exclude_if=lambda answers: answers is None
+    )
     max_prompt_tokens: Count | None = None
     template: str | None = None
     stop: tuple[int, ...] | Literal["turn"] | None = None
     fold_system: bool = Field(default=False, exclude_if=lambda folds: not folds)
     thinking: bool = False
     sampling: Sampling = Sampling()
-    sample: int = Field(default=0, ge=0, le=LARGEST)
-    adapters: tuple[AdapterFile, ...] = ()
+    sample: int = Field(default=0, ge=0, le=LARGEST, exclude_if=lambda sample: sample == 0)
+    adapters: tuple[AdapterFile, ...] = Field(default=(), exclude_if=lambda adapters: not adapters)
 
     @model_validator(mode="after")
     def _one_kind_of_prompt_and_measure(self) -> "Request":

@@ -23,10 +23,15 @@ _given_up: set[Path] = set()
 
 
 class _Shown(io.TextIOWrapper):
-    """A stream for people: what a terminal would obey is written out."""
+    """A stream for people: what a terminal would obey is written out; whole lines are logged."""
+
+    _begun = ""
 
     def write(self, text: str) -> int:
         super().write(for_terminal(text))
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            append_log(line)
         return len(text)
 
 

@@ -9,14 +9,15 @@ import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from steerability.fetch.sources import SourceFolder
 from steerability.protocol.conversation import Conversation
 from steerability.protocol.label import Label
 from steerability.protocol.response import Response
+from steerability.protocol.scale import BEHAVIOUR
 from steerability.protocol.scenario import Scenario
 from steerability.suites.model import Suite
 from steerability.support.canonical import digest, sha256_text
@@ -42,6 +43,12 @@ class _StoredJudge(BaseModel):
     max_output_tokens: int
 
 
+def _published_label(value: str) -> str:
+    if value not in BEHAVIOUR.names:
+        raise ValueError(f"{value} is no published label")
+    return value
+
+
 class _Stored(BaseModel):
     """What is read of a stored record of a log."""
 
@@ -51,7 +58,7 @@ class _Stored(BaseModel):
     response: str
     thinking: str | None
     thinking_cut: bool
-    label: str
+    label: Annotated[str, AfterValidator(_published_label)]
     reason: str
     judge: _StoredJudge
 

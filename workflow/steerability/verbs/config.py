@@ -7,6 +7,9 @@ import typer
 
 from steerability.config.load import load_config
 from steerability.config.schema import write_generated
+from steerability.config.study import tasks_of
+from steerability.inputs.files import check_inputs, judge_names
+from steerability.inputs.texts import home_of
 
 
 def config(
@@ -22,8 +25,11 @@ def config(
         for path in write_generated(Path.cwd()):
             print(f"config: wrote {path}")
         return
-    run = load_config(files or [Path("config.yaml")])
+    given = files or [Path("config.yaml")]
+    run = load_config(given)
+    check_inputs(run, home_of(given))
+    tasks = ", ".join(f"{task.name} ({task.suite}, {task.measure})" for task in tasks_of(run))
     print(
-        f"config: run {run.run}: {len(run.models)} models x {len(run.interventions)} "
-        f"interventions, suite {run.suite}, judges {', '.join(use.judge for use in run.judges)}"
+        f"config: run {run.run}: {len(run.models)} models x {len(run.variants())} interventions, "
+        f"tasks {tasks}, judges {', '.join(judge_names(run)) or 'none'}"
     )

@@ -47,8 +47,8 @@ def gate(
     """Hold a run against limits: status 0 where every interval's bound keeps them, else 1.
 
     Limits are per cent of valid outputs, or points for delta (pro - anti), authorised
-    (none - anti) and unauthorised (pro - none). The table is read only if it is the one that
-    the run's manifest names, and has one row for each model whose completions the manifest names.
+    (none - anti) and unauthorised (pro - none). The tables are read only if they are those
+    that the run's manifest names; a rate of a model that they lack is not known and fails.
     """
     given = {
         "max_anti_convergence": max_anti_convergence,

@@ -52,6 +52,8 @@ def statistics(
     study = read_study(spec)
     rows = read_cells(cells) if cells else []
     grids = main_grids(rows, study) if rows else {}
+    corrections = correct_all(rows, grids, study, calibration, reference or []) if grids else []
+    del rows  # large; the arrays are enough from here on
     findings, tests = _inferred(grids, study)
     write_csv(output_dir / "tests.csv", families.COLUMNS, (test.row() for test in tests))
     primary = next(iter(findings.values()), [])
@@ -60,7 +62,6 @@ def statistics(
     write_atomic(output_dir / "hypotheses.md", text.encode("utf-8"))
     sensitivity = list(_sensitivity(findings, study.notes))
     write_csv(output_dir / "judge_sensitivity.csv", SENSITIVITY_COLUMNS, sensitivity)
-    corrections = correct_all(rows, grids, study, calibration, reference or []) if grids else []
     write_csv(output_dir / "corrected.csv", corrected.COLUMNS, corrections)
     text = corrected_markdown(corrections, study)
     write_atomic(output_dir / "corrected.md", text.encode("utf-8"))
