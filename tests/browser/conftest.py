@@ -25,8 +25,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every task, a guard, interventions of several families."""
     made = make_run(
         tmp_path_factory.mktemp("whole") / "made",
-        models=2,
-        scenarios=12,
+        models=1,
+        scenarios=8,
         thinking_words=5,
         shape="everything",
     )
