@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steerability.cli import run
@@ -124,6 +124,7 @@ def test_the_intervention_is_read_as_a_text_to_echo_and_as_nothing_else(judge: R
     assert steered == ("nonsensical", "echoes the prompt: echo_share 1.00 > 0.65")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_gets_a_label(text: str) -> None:
     judge = RulesJudge.load()

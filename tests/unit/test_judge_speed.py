@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirror import MIRROR, NEEDS_MIRROR
@@ -155,6 +155,7 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES, max_size=60).map("".join) | st.text(max_size=200)
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_measures_are_those_of_the_long_way(text: str, prompt: str) -> None:
     assert words_of(text) == words_one_by_one(text)
@@ -196,6 +197,7 @@ CUE_PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(CUE_PIECES, max_size=40).map("".join))
 def test_cues_are_found_as_finditer_finds_them(text: str) -> None:
     patterns = [re.compile(cue, re.IGNORECASE) for cue in CUES]

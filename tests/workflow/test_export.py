@@ -27,7 +27,7 @@ for path in sorted(Path(sys.argv[1]).glob("*.eval")):
         "model": log.eval.model,
         "digest": log.eval.metadata["digest"],
         "judge": score.name,
-        "delta": score.metrics["delta"].value,
+        "delta": score.metrics["delta_convergence"].value,
         "samples": [
             {
                 "id": sample.id,
@@ -109,7 +109,9 @@ def test_inspect_reads_every_cell_label_and_thinking(
         for sample in log["samples"]:
             cell = cells[sample["id"]]
             assert sample["completion"] == cell["response"]
-            assert sample["roles"] == ["system", "user", "assistant"]
+            sent = [message["role"] for message in cell["sent"]]
+            assert sent in (["user"], ["system", "user"])
+            assert sample["roles"] == [*sent, "assistant"]
             stop = cell["finish_reason"]
             assert sample["stop"] == {"length": "max_tokens"}.get(stop, stop)
             assert sample["tokens"] == cell["completion_tokens"]

@@ -1,5 +1,6 @@
 """A run as logs of Inspect (``inspect-ai``), one per model, which its viewer and readers open."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -200,15 +201,30 @@ def _message(cell: Response, at: int) -> ChatMessage:
 
 
 def _scores(run: FinishedRun, task: Task, model: str, notes: Mapping[str, str]) -> list[EvalScore]:
-    """The rates of a model under each judge, ``INTERVENTION_OUTCOME``, as published."""
-    keys = ("task", "model", "intervention", "judge", "outcome", "rate")
-    rows = read_csv(run.folder / "rates.csv", keys)
+    """The rates and contrasts of a model under each judge, no guard on, as published.
+
+    Rates are named ``INTERVENTION_OUTCOME``, contrasts ``CONTRAST_OUTCOME``, and with both
+    interventions behind it where a contrast compares several pairs.
+    """
+    mine = {"task": task.name, "model": model, "guard": ""}
     metrics: dict[str, dict[str, EvalMetric]] = {}
+
+    def add(judge: str, name: str, value: str) -> None:
+        if value:
+            metrics.setdefault(judge, {})[name] = EvalMetric(name=name, value=float(value))
+
+    keys = (*mine, "intervention", "judge", "outcome", "rate")
+    for row in read_csv(run.folder / "rates.csv", keys):
+        if mine.items() <= row.items():
+            add(row["judge"], f"{row['intervention']}_{row['outcome']}", row["rate"])
+    keys = (*mine, "contrast", "intervention_a", "intervention_b", "measure", "judge", "estimate")
+    rows = [r for r in read_csv(run.folder / "contrasts.csv", keys) if mine.items() <= r.items()]
+    pairs = Counter((row["judge"], row["contrast"], row["measure"]) for row in rows)
     for row in rows:
-        if (row["task"], row["model"]) == (task.name, model) and row["rate"]:
-            name = f"{row['intervention']}_{row['outcome']}"
-            of_judge = metrics.setdefault(row["judge"], {})
-            of_judge[name] = EvalMetric(name=name, value=float(row["rate"]))
+        name = f"{row['contrast']}_{row['measure']}"
+        if pairs[row["judge"], row["contrast"], row["measure"]] > 1:
+            name += f"_{row['intervention_a']}_{row['intervention_b']}"
+        add(row["judge"], name, row["estimate"])
     return [
         EvalScore(
             name=judge,

@@ -11,6 +11,7 @@ one of Python's (behind a letter of another alphabet); the pattern's ``\b`` then
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import accumulate, compress, count
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
@@ -68,6 +69,7 @@ _ANYTHING = _Stems(ended=[""])
 _NOTHING = _Stems(going=[""])
 
 
+@cache
 def stems_of(pattern: Pattern) -> frozenset[str] | None:
     """Return how words begin, in lower case, at which a pattern can match.
 
