@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from steerability.config.catalogue import GgufModel
 from steerability.config.load import load_config
-from steerability.config.model import GgufModel
 from steerability.fetch.pins import read_pins, write_pins
 from support import tiny_qwen
 from support.hub import Hub

@@ -11,7 +11,8 @@ from steerability.protocol.design import Design
 from steerability.protocol.label import Label
 from steerability.protocol.response import Response
 from steerability.protocol.task import Task
-from steerability.report.tables.table1 import LongTables, Table1, table1
+from steerability.report.long_tables import LongTables
+from steerability.report.tables.table1 import Table1, table1
 from steerability.score.cells import CellRow
 from steerability.score.choices import ChoiceRow
 

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from steerability.chat.client import Endpoint
 from steerability.chat.endpoint import proxy_for
-from steerability.config.model import ApiJudge, EndpointModel
+from steerability.config.catalogue import ApiJudge, EndpointModel
 from steerability.support.address import check_address, check_variable
 from steerability.support.errors import UserError
 

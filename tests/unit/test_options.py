@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from steerability.config.model import (
+from steerability.config.catalogue import (
     ApiJudge,
     DistilledJudge,
     EndpointModel,

@@ -16,8 +16,9 @@ from steerability.cli import run as call
 from steerability.report.page.answer import answer
 from steerability.report.page.collect import Run, collect
 from steerability.report.page.error import NEVER, measured_error
-from steerability.report.page.payload import CHUNK, Payload, script_json
+from steerability.report.page.payload import CHUNK, Payload
 from steerability.report.page.statistics import FILES, FOLDED
+from steerability.support.inert import script_json
 from steerability.support.tables import write_csv
 from support.fake_run import HOSTILE, REFUSAL, make_run
 from support.shapes import NOTE, SHAPES

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from steerability.config.model import EndpointModel, GgufModel
+from steerability.config.catalogue import EndpointModel, GgufModel
 from steerability.generate.assemble import response as response_of
 from steerability.judges.run import read_cells
 from steerability.plan.requests import PlannedRequest, PlanSpec, plan_requests

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from steerability.cli import run
+from steerability.config.catalogue import GgufModel
 from steerability.config.load import load_config
-from steerability.config.model import GgufModel
 from steerability.plan.requests import plan_spec
 from steerability.protocol.intervention import Intervention
 from steerability.support.jsonl import write_records

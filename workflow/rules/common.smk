@@ -8,7 +8,7 @@ HOME = Path(os.path.relpath(workflow.basedir))
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from steerability.config.load import check_config
-from steerability.config.model import EndpointModel
+from steerability.config.catalogue import EndpointModel
 from steerability.config.study import judges_of, models_of, study_of
 from steerability.fetch.pins import read_pins
 from steerability.fetch.sources import SourceFolder

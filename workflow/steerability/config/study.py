@@ -6,7 +6,8 @@ from typing import TypeVar
 from pydantic import Field, model_validator
 
 from steerability.config.analysis import Analysis
-from steerability.config.model import Config, JudgeUse, TaskSection
+from steerability.config.catalogue import JudgeUse, TaskSection
+from steerability.config.model import Config
 from steerability.protocol.base import Count, Name, Record
 from steerability.protocol.design import Design
 from steerability.protocol.scale import BEHAVIOUR, SCALES, Scale

@@ -4,7 +4,6 @@ A text is evaluated exactly as it is for generating or scoring, so what is read 
 Means are made in float64, token after token.
 """
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 
 from steerability.engine.adapters import NONE, Adapters
 from steerability.engine.context import CHUNK, Context, borders
-from steerability.engine.lanes import Plan
-from steerability.engine.prefixes import Prefixes
+from steerability.engine.one_by_one import OneByOne
 
 Activations = NDArray[np.float64]
 
@@ -39,8 +37,8 @@ class ReadJob:
         return len(self.prompt) + len(self.answer)
 
 
-class Reader:
-    """Reads jobs one after the other on slot 0 of a context that has a tap.
+class Reader(OneByOne[ReadJob, Activations]):
+    """Reads jobs on a context that has a tap: float64, a row for each block.
 
     Args:
         context: where to run.
@@ -49,40 +47,23 @@ class Reader:
     """
 
     def __init__(self, context: Context, blocks: int, *, share: bool = True) -> None:
+        super().__init__(context, share=share)
         assert context.tap is not None
-        self._context = context
         self._tap = context.tap
         self._blocks = blocks
-        self.prefixes = Prefixes(context, share=share)
 
-    def run(
-        self,
-        jobs: Sequence[ReadJob],
-        plan: Plan,
-        lane: int = 0,
-        progress: Callable[[int], None] = lambda tokens: None,
-    ) -> Iterator[tuple[int, Activations]]:
-        """Read a lane's jobs.
+    def answer(self, job: ReadJob) -> Activations:
+        """Return the activations of one text."""
+        self._tap.on = True
+        try:
+            return self._read(job)
+        finally:
+            self._tap.on = False
+            self._tap.forget()
 
-        Args:
-            jobs: all jobs.
-            plan: which of them, and in which order.
-            lane: the lane.
-            progress: called with the number of tokens evaluated or copied, for every job.
-
-        Yields:
-            ``(index, activations)``: float64, a row for each block.
-        """
-        while taken := plan.take(lane):
-            job = jobs[taken[0]]
-            self._tap.on = True
-            try:
-                found = self._read(job)
-            finally:
-                self._tap.on = False
-                self._tap.forget()
-            progress(job.longest)
-            yield taken[0], found
+    def tokens(self, job: ReadJob) -> int:
+        """Return the tokens of the prompt with the answer."""
+        return job.longest
 
     def _read(self, job: ReadJob) -> Activations:
         self.prefixes.replace(0, job.prompt)
@@ -95,11 +76,11 @@ class Reader:
         start = len(job.prompt)
         for begin in range(0, len(job.answer), CHUNK):
             chunk = job.answer[begin : begin + CHUNK]
-            self._context.rows(0, chunk, start + begin, range(len(chunk)))
+            self.context.rows(0, chunk, start + begin, range(len(chunk)))
             rows = self._tap.rows(self._blocks, max(len(chunk), 2), range(len(chunk)))
             for place in range(len(chunk)):
                 row = rows[:, place].astype(np.float64)
                 total = row if total is None else total + row
-        self._context.forget(0, start)
+        self.context.forget(0, start)
         assert total is not None
         return total / len(job.answer)

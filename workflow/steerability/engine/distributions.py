@@ -1,15 +1,12 @@
 """The whole distribution of the token after a prompt, for divergences between models."""
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steerability.engine.adapters import NONE, Adapters
-from steerability.engine.context import Context
-from steerability.engine.lanes import Plan
-from steerability.engine.prefixes import Prefixes
+from steerability.engine.one_by_one import OneByOne
 from steerability.engine.sampling import greedy
 
 LogProbabilities = NDArray[np.float64]
@@ -34,37 +31,13 @@ def log_probabilities(logits: NDArray[np.float32]) -> LogProbabilities:
     return shifted - float(np.log(np.exp(shifted).sum()))
 
 
-class NextTokens:
-    """Evaluates prompts one after the other on slot 0 of a context.
+class NextTokens(OneByOne[NextJob, LogProbabilities]):
+    """Evaluates prompts: the log-probability of every token that may follow."""
 
-    Args:
-        context: where to run.
-        share: evaluate shared prefixes once; the distributions are the same.
-    """
+    def answer(self, job: NextJob) -> LogProbabilities:
+        """Return the log-probability of every token after the prompt."""
+        return log_probabilities(self.prefixes.replace(0, job.prompt)[0])
 
-    def __init__(self, context: Context, *, share: bool = True) -> None:
-        self.prefixes = Prefixes(context, share=share)
-
-    def run(
-        self,
-        jobs: Sequence[NextJob],
-        plan: Plan,
-        lane: int = 0,
-        progress: Callable[[int], None] = lambda tokens: None,
-    ) -> Iterator[tuple[int, LogProbabilities]]:
-        """Evaluate a lane's jobs.
-
-        Args:
-            jobs: all jobs.
-            plan: which of them, and in which order.
-            lane: the lane.
-            progress: called with the number of tokens evaluated or copied, for every job.
-
-        Yields:
-            ``(index, log-probability of every token)``.
-        """
-        while taken := plan.take(lane):
-            job = jobs[taken[0]]
-            found = log_probabilities(self.prefixes.replace(0, job.prompt)[0])
-            progress(len(job.prompt))
-            yield taken[0], found
+    def tokens(self, job: NextJob) -> int:
+        """Return the tokens of the prompt."""
+        return len(job.prompt)

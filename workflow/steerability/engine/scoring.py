@@ -5,16 +5,14 @@ token of every continuation is read off the prompt's last row, and only continua
 tokens evaluate anything more.
 """
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steerability.engine.adapters import NONE, Adapters
-from steerability.engine.context import CHUNK, Context
-from steerability.engine.lanes import Plan
-from steerability.engine.prefixes import Prefixes
+from steerability.engine.context import CHUNK
+from steerability.engine.one_by_one import OneByOne
 from steerability.engine.sampling import greedy
 
 # Beyond this the last bits of exp and log differ between CPUs.
@@ -52,43 +50,17 @@ def log_probability(logits: NDArray[np.float32], token: int) -> float:
     return round(float(shifted[token]) - total, _DECIMALS)
 
 
-class Scorer:
-    """Scores jobs one after the other on slot 0 of a context.
+class Scorer(OneByOne[ScoreJob, Scores]):
+    """Scores jobs: log-probabilities per continuation and token."""
 
-    Args:
-        context: where to run.
-        share: evaluate shared prefixes once; the scores are the same.
-    """
+    def answer(self, job: ScoreJob) -> Scores:
+        """Return the log-probability of each token of each continuation."""
+        first = self.prefixes.replace(0, job.prompt)[0].copy()
+        return tuple(self._continue(job, tokens, first) for tokens in job.continuations)
 
-    def __init__(self, context: Context, *, share: bool = True) -> None:
-        self._context = context
-        self.prefixes = Prefixes(context, share=share)
-
-    def run(
-        self,
-        jobs: Sequence[ScoreJob],
-        plan: Plan,
-        lane: int = 0,
-        progress: Callable[[int], None] = lambda tokens: None,
-    ) -> Iterator[tuple[int, Scores]]:
-        """Score a lane's jobs.
-
-        Args:
-            jobs: all jobs.
-            plan: which of them, and in which order.
-            lane: the lane.
-            progress: called with the number of tokens evaluated or copied, for every job.
-
-        Yields:
-            ``(index, log-probabilities per continuation and token)``.
-        """
-        while taken := plan.take(lane):
-            index = taken[0]
-            job = jobs[index]
-            first = self.prefixes.replace(0, job.prompt)[0].copy()
-            scores = tuple(self._continue(job, tokens, first) for tokens in job.continuations)
-            progress(len(job.prompt))
-            yield index, scores
+    def tokens(self, job: ScoreJob) -> int:
+        """Return the tokens of the prompt."""
+        return len(job.prompt)
 
     def _continue(
         self, job: ScoreJob, tokens: tuple[int, ...], first: NDArray[np.float32]
@@ -97,9 +69,9 @@ class Scorer:
         start = len(job.prompt)
         for begin in range(0, len(tokens) - 1, CHUNK):
             chunk = tokens[begin : min(begin + CHUNK, len(tokens) - 1)]
-            rows = self._context.rows(0, chunk, start + begin, range(len(chunk)))
+            rows = self.context.rows(0, chunk, start + begin, range(len(chunk)))
             wanted = tokens[begin + 1 : begin + 1 + len(chunk)]
             scores += [log_probability(row, token) for row, token in zip(rows, wanted, strict=True)]
         if len(tokens) > 1:
-            self._context.forget(0, start)
+            self.context.forget(0, start)
         return tuple(scores)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from steerability.config.model import Config, DistilledJudge
+from steerability.config.catalogue import DistilledJudge
+from steerability.config.model import Config
 from steerability.fetch.download import from_mirror
 from steerability.fetch.sources import Source, read_sources
 from steerability.support.errors import UserError

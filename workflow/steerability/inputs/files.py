@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from steerability.config.catalogue import GgufModel, LlmJudge, PinnedAdapter, SuiteFile
 from steerability.config.interventions import AdapterIntervention
-from steerability.config.model import Config, GgufModel, LlmJudge, PinnedAdapter, SuiteFile
+from steerability.config.model import Config
 from steerability.config.study import tasks_of
 from steerability.fetch.pins import WeightPin, pick_pin, read_pins
 from steerability.inputs.interventions import (

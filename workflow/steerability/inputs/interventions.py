@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from steerability.config.catalogue import FileAdapter
 from steerability.config.interventions import (
     AdapterIntervention,
     ComposedIntervention,
@@ -16,7 +17,7 @@ from steerability.config.interventions import (
     controlled,
 )
 from steerability.config.load import read_yaml_list
-from steerability.config.model import Config, FileAdapter
+from steerability.config.model import Config
 from steerability.protocol.base import Name, Record
 from steerability.protocol.conversation import (
     Append,

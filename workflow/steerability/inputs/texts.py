@@ -4,7 +4,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from steerability.config.model import Config, SuiteFile
+from steerability.config.catalogue import SuiteFile
+from steerability.config.model import Config
 from steerability.fetch.sources import SourceFolder
 from steerability.fetch.weights import Places
 from steerability.inputs.files import check_suite, suites_of

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from steerability.config.catalogue import GgufModel, LlmJudge, SuiteFile
 from steerability.config.load import load_config
-from steerability.config.model import Config, GgufModel, LlmJudge, SuiteFile
+from steerability.config.model import Config
 from steerability.config.study import judges_of, models_of, tasks_of
 from steerability.engine.context import CHUNK
 from steerability.engine.engine import GPU_WIDTH

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from steerability.config.model import Config, EndpointModel, GgufModel, Model
+from steerability.config.catalogue import EndpointModel, GgufModel, Model
+from steerability.config.model import Config
 from steerability.config.study import tasks_of
 from steerability.protocol.base import Count, Name, Record
 from steerability.protocol.cell import Cell

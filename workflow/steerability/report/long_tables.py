@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from steerability.config.study import Study
+from steerability.estimate.contrast_table import CONTRAST_COLUMNS
+from steerability.estimate.rate_table import RATE_COLUMNS
 from steerability.protocol.design import DELTA, Contrast
 from steerability.protocol.scale import Scale
 from steerability.protocol.task import BEHAVIOUR_TASK, Task
@@ -14,12 +16,7 @@ from steerability.support.tables import read_csv
 
 Row = dict[str, str]
 LOG_ODDS = "log_odds"
-RATE_KEYS = ("task", "model", "intervention", "judge", "outcome", "size", "stage", "guard")
 RATE_NUMBERS = ("n", "valid", "count", "rate", "low", "high")
-CONTRAST_KEYS = (
-    *("task", "model", "contrast", "intervention_a", "intervention_b", "measure", "judge"),
-    *("size", "stage", "guard"),
-)
 CONTRAST_NUMBERS = (
     *("estimate", "low", "high", "p", "all", "all_low", "all_high", "paired"),
     *("newcombe_low", "newcombe_high", "worst_low", "worst_high", "only_a", "only_b", "pairs"),
@@ -86,6 +83,17 @@ class LongTables:
         )
         return list(found)
 
+    def of_task(self, task: str) -> "LongTables":
+        """Return the rates and contrasts of one task, of no guard or of the first."""
+        rates = [row for row in self.rates if row["task"] == task]
+        guards = dict.fromkeys(row["guard"] for row in rates)
+        guard = "" if "" in guards else next(iter(guards), "")
+        contrasts = [row for row in self.contrasts if row["task"] == task]
+        return LongTables(
+            [row for row in rates if row["guard"] == guard],
+            [row for row in contrasts if row["guard"] == guard],
+        )
+
     def interventions(self, study: Study, task: str) -> tuple[str, ...]:
         """Return the interventions that a task has rates of, as readers see them."""
         found = dict.fromkeys(row["intervention"] for row in self.rates if row["task"] == task)
@@ -108,8 +116,8 @@ def read_long_tables(
         UserError: one cannot be read, lacks a column, or a number is none.
     """
     return LongTables(
-        rates=read_csv(rates, RATE_KEYS, RATE_NUMBERS) if rates else (),
-        contrasts=read_csv(contrasts, CONTRAST_KEYS, CONTRAST_NUMBERS) if contrasts else (),
+        rates=read_csv(rates, RATE_COLUMNS, RATE_NUMBERS) if rates else (),
+        contrasts=read_csv(contrasts, CONTRAST_COLUMNS, CONTRAST_NUMBERS) if contrasts else (),
         steering=read_csv(steering, STEERING_KEYS, STEERING_NUMBERS) if steering else (),
         categories=read_csv(categories, CATEGORY_KEYS, CATEGORY_NUMBERS) if categories else (),
     )

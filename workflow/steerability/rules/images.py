@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from steerability.config.model import ApiJudge, Config, GgufModel, Judge, LlmJudge
+from steerability.config.catalogue import ApiJudge, GgufModel, Judge, LlmJudge
+from steerability.config.model import Config
 from steerability.fetch.weights import candidates
 from steerability.inputs.files import named_files, wanted_pins
 from steerability.inputs.texts import places_of

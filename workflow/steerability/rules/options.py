@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from steerability.config.model import ApiJudge, EndpointModel
+from steerability.config.catalogue import ApiJudge, EndpointModel
 
 
 def repeat(option: str, values: Iterable[object]) -> str:

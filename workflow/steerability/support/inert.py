@@ -8,13 +8,15 @@ from typing import Any
 from markupsafe import Markup
 
 # none of these can end a script block, open a comment in it, or break a line of JavaScript
-_ESCAPES = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"}
+_ESCAPES = [(mark, f"\\u{ord(mark):04x}") for mark in "<>&\u2028\u2029"]
 
 
 def script_json(value: Any) -> Markup:
     """Return a value as JSON, keys sorted, that is inert inside an HTML ``script`` element."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return Markup(text.translate(_ESCAPES))
+    for mark, escape in _ESCAPES:
+        text = text.replace(mark, escape)
+    return Markup(text)
 
 
 def content_policy(css: str, js: str) -> str:

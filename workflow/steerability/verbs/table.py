@@ -7,10 +7,11 @@ import typer
 
 from steerability.config.read_study import SPEC_HELP, read_study
 from steerability.estimate.steering import STEERING_COLUMNS
+from steerability.report.long_tables import read_long_tables
 from steerability.report.tables import render
 from steerability.report.tables.blocks import blocks_of, by_judge
 from steerability.report.tables.layout import KEYS
-from steerability.report.tables.table1 import LongTables, outcome_columns, outcome_rows, table1
+from steerability.report.tables.table1 import outcome_columns, outcome_rows, table1
 from steerability.support.files import write_atomic
 from steerability.support.tables import read_csv, write_csv
 
@@ -26,7 +27,7 @@ def table(
 ) -> None:
     """Write Table 1 and the tables beside it, and print it; nothing is computed anew."""
     study = read_study(spec)
-    tables = LongTables.read(rates, contrasts)
+    tables = read_long_tables(rates, contrasts)
     shifts = read_csv(steering, STEERING_COLUMNS) if steering else []
     main = table1(tables, study, study.labelled[0]) if study.labelled else None
 

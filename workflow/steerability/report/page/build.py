@@ -6,7 +6,6 @@ The content policy admits one script and one style sheet by their digests, and n
 """
 
 import base64
-import hashlib
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
@@ -22,6 +21,7 @@ from steerability.report.page.payload import Payload
 from steerability.report.page.statistics import folded, verdicts
 from steerability.report.page.views import judge_counts, tables_of
 from steerability.report.page.words import labels_of, role_words
+from steerability.support.inert import content_policy
 
 
 def render(run: Run) -> Iterator[str]:
@@ -60,19 +60,6 @@ def render(run: Run) -> Iterator[str]:
         labels={scale.name: labels_of(scale) for scale in run.study.scales},
         payload=payload,
     )
-
-
-def content_policy(css: str, js: str) -> str:
-    """Return the content security policy of a page with this style sheet and this script."""
-    return (
-        f"default-src 'none'; script-src '{_source(js)}'; style-src '{_source(css)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; "
-        "trusted-types 'none'"
-    )
-
-
-def _source(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _asset(name: str) -> str:

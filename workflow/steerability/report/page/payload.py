@@ -21,21 +21,12 @@ from steerability.report.page.error import measured_error
 from steerability.report.page.words import answer_names, labels_of, outcome_colour, role_words
 from steerability.score.cells import CellRow
 from steerability.support.errors import UserError
+from steerability.support.inert import script_json
 from steerability.support.jsonl import read_records
 
 CHUNK = 1 << 17
 FINISH_REASONS: tuple[FinishReason, ...] = get_args(FinishReason)
 UNKNOWN = -1
-# none of these can end a script block, open a comment in it, or break a line of JavaScript
-_ESCAPES = [(mark, f"\\u{ord(mark):04x}") for mark in "<>&\u2028\u2029"]
-
-
-def script_json(value: Any) -> Markup:
-    """Return a value as JSON, keys sorted, that is inert inside an HTML ``script`` element."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    for mark, escape in _ESCAPES:
-        text = text.replace(mark, escape)
-    return Markup(text)
 
 
 class _Chunks:

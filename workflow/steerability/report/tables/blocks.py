@@ -6,10 +6,11 @@ from steerability.config.study import Study
 from steerability.estimate.grid import Model
 from steerability.protocol.design import AUTHORISED, DELTA, UNAUTHORISED
 from steerability.protocol.task import Task
+from steerability.report.long_tables import LongTables
 from steerability.report.tables.layout import Layout
 from steerability.report.tables.names import short_names
 from steerability.report.tables.render import DASH, Block, markdown_grid
-from steerability.report.tables.table1 import LongTables, Row, Table1, TextRow, table1
+from steerability.report.tables.table1 import Row, Table1, TextRow, table1
 
 WIDE = 3
 """With more interventions than this a line holds one of them, not all."""

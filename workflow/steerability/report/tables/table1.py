@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from steerability.config.study import Study
-from steerability.estimate.contrast_table import CONTRAST_COLUMNS
 from steerability.estimate.grid import Model
 from steerability.estimate.rate_table import RATE_COLUMNS
 from steerability.protocol.scale import JUDGE_FAILED
 from steerability.protocol.task import Task
+from steerability.report.long_tables import LongTables
 from steerability.report.tables.layout import GAP_DETAIL, Layout, layout_of
-from steerability.support.tables import Field, read_csv
+from steerability.support.tables import Field
 
 Row = dict[str, Field]
 TextRow = Mapping[str, str]
@@ -24,34 +23,6 @@ _NO_OUTPUTS: TextRow = dict.fromkeys(RATE_COLUMNS, "") | {
     "thinking_cut": "0",
     "cut_off": "0",
 }
-
-
-@dataclass(frozen=True)
-class LongTables:
-    """A run's ``rates.csv`` and ``contrasts.csv``, every field as text."""
-
-    rates: Sequence[TextRow]
-    contrasts: Sequence[TextRow]
-
-    @classmethod
-    def read(cls, rates: Path, contrasts: Path) -> "LongTables":
-        """Read both.
-
-        Raises:
-            UserError: one cannot be read or lacks a column.
-        """
-        return cls(read_csv(rates, RATE_COLUMNS), read_csv(contrasts, CONTRAST_COLUMNS))
-
-    def of_task(self, task: str) -> "LongTables":
-        """Return the rows of one task, of no guard, or of the first one where all have one."""
-        rates = [row for row in self.rates if row["task"] == task]
-        guards = dict.fromkeys(row["guard"] for row in rates)
-        guard = "" if "" in guards else next(iter(guards), "")
-        contrasts = [row for row in self.contrasts if row["task"] == task]
-        return LongTables(
-            [row for row in rates if row["guard"] == guard],
-            [row for row in contrasts if row["guard"] == guard],
-        )
 
 
 @dataclass(frozen=True)
