@@ -21,6 +21,7 @@ Variable = Annotated[str, AfterValidator(check_variable)]
 
 
 def names_to_uses(value: Any) -> Any:
+    """Take a judge's bare name for a use of it with no settings."""
     if not isinstance(value, list | tuple):
         return value
     return tuple({"judge": item} if isinstance(item, str) else item for item in value)

@@ -87,9 +87,9 @@ class Config(Section):
     )
     models: Names = Field(description="names in `catalogue.models`, in the table's order")
     primary_judge: Name = Field(description="the judge of Table 1; one of `judges`")
-    judges: Annotated[
-        tuple[JudgeUse, ...], BeforeValidator(names_to_uses), Field(min_length=1)
-    ] = Field(description="names in `catalogue.judges`, or `{judge: NAME, models: [NAME, …]}`")
+    judges: Annotated[tuple[JudgeUse, ...], BeforeValidator(names_to_uses), Field(min_length=1)] = (
+        Field(description="names in `catalogue.judges`, or `{judge: NAME, models: [NAME, …]}`")
+    )
     training: Names | None = Field(
         default=None,
         description="the published models that `distilled` judges are trained on, by their "
