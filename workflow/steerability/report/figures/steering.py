@@ -186,9 +186,10 @@ def _doses(
         errors = [[below for below, _ in bars], [above for _, above in bars]]
         style: dict[str, Any] = {"marker": look.marker, "color": colour}
         axes.errorbar(x, y, yerr=errors, markersize=4, linewidth=1, **style)
-        slope, low, high = (mine[0][name] for name in ("slope", "slope_low", "slope_high"))
-        if slope and low and high:
-            slopes.append(f"{slope} ({low} to {high})")
+        stated = [mine[0][name] for name in ("slope", "slope_low", "slope_high")]
+        if all(stated):
+            # two decimals, which a title has room for; steering.csv has them all
+            slopes.append("{:.2f} ({:.2f} to {:.2f})".format(*map(float, stated)))
     measure = next(row["measure"] for row in rows if row["task"] == task)
     title = f"{plain(family)}, {task_title(drawn, task, measure)}"
     if len(slopes) == 1:
